@@ -1,0 +1,3 @@
+module github.com/praesenz/parley
+
+go 1.26.8
