@@ -1,0 +1,236 @@
+// Package activities is the contract between a conversation and the work it
+// asks for: names, task queues, inputs and outputs, time limits and errors. The
+// work itself is in the packages below it, one for each pool. It imports nothing
+// else of ours, and its types only ever gain fields.
+package activities
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+)
+
+// A Pool is a kind of work that shares one task queue per store, and in a
+// cluster one Deployment and one kind of GPU.
+type Pool string
+
+// The pools.
+const (
+	PoolConversation Pool = "conversation" // workflows; no GPU
+	PoolSTT          Pool = "stt"
+	PoolRetrieval    Pool = "retrieval"
+	PoolLLM          Pool = "llm"
+	PoolTTS          Pool = "tts"
+	PoolAvatar       Pool = "avatar"
+)
+
+// Pools lists every pool.
+var Pools = []Pool{PoolConversation, PoolSTT, PoolRetrieval, PoolLLM, PoolTTS, PoolAvatar}
+
+// Queue is the task queue of a store's pool, "<store>/<pool>".
+func Queue(store string, pool Pool) string { return store + "/" + string(pool) }
+
+// The activities' names, as an operator sees them.
+const (
+	Transcribe = "Transcribe"
+	Retrieve   = "Retrieve"
+	Generate   = "Generate"
+	Speak      = "Speak"
+	Perform    = "Perform"
+	Understand = "Understand" // local: it runs inside the conversation's own worker
+)
+
+// Place says where the kiosk of a conversation can be reached on the media plane.
+type Place struct {
+	Store        string `json:"store"`
+	Kiosk        string `json:"kiosk"`
+	Conversation string `json:"conversation"` // the workflow's first run id
+	Gateway      string `json:"gateway"`      // host:port of the media plane
+	Session      string `json:"session"`      // the kiosk's session at that gateway
+}
+
+// TranscribeInput names the utterance whose audio is pulled from the gateway
+// while it is spoken.
+type TranscribeInput struct {
+	Place     Place    `json:"place"`
+	Utterance int      `json:"utterance"`
+	Language  string   `json:"language"`           // BCP 47
+	Expected  []string `json:"expected,omitempty"` // phrases that the step waits for; a hint
+	Closed    bool     `json:"closed,omitempty"`   // nothing but Expected makes sense here
+}
+
+// TranscribeResult is what was said.
+type TranscribeResult struct {
+	Utterance  int     `json:"utterance"`
+	Text       string  `json:"text"`       // empty when NoSpeech
+	Confidence float64 `json:"confidence"` // 0..1, from the segments' log probabilities
+	AudioMs    int64   `json:"audio_ms"`
+	NoSpeech   bool    `json:"no_speech,omitempty"` // a noise, or taken back by the gateway
+	Model      string  `json:"model"`
+}
+
+// RetrieveInput is one search in a knowledge collection.
+type RetrieveInput struct {
+	Store    string            `json:"store"`
+	Index    string            `json:"index"`
+	Query    string            `json:"query"`
+	Filter   map[string]string `json:"filter,omitempty"` // field → exact value
+	TopK     int               `json:"top_k"`
+	MinScore float64           `json:"min_score,omitempty"`
+}
+
+// A Passage is a piece of a document that a search found.
+type Passage struct {
+	ID     string            `json:"id"`
+	Source string            `json:"source"` // the document's path or address
+	Title  string            `json:"title"`
+	Text   string            `json:"text"`
+	Score  float64           `json:"score"` // 0..1, comparable within one collection
+	Fields map[string]string `json:"fields,omitempty"`
+}
+
+// RetrieveResult holds the passages, best first.
+type RetrieveResult struct {
+	Passages []Passage `json:"passages"`
+}
+
+// A Said is one line of the conversation so far, as the model may know it.
+type Said struct {
+	By   string `json:"by"` // "customer" or "kiosk"
+	Text string `json:"text"`
+}
+
+// GenerateInput asks for one answer.
+type GenerateInput struct {
+	Place      Place     `json:"place"`
+	Response   int       `json:"response"`
+	Step       string    `json:"step"`
+	System     string    `json:"system"` // the rendered template
+	Question   string    `json:"question"`
+	Passages   []Passage `json:"passages,omitempty"`
+	History    []Said    `json:"history,omitempty"`
+	Language   string    `json:"language"`
+	MaxTokens  int       `json:"max_tokens,omitempty"`
+	Grounded   bool      `json:"grounded,omitempty"`    // only what the passages say
+	Stream     bool      `json:"stream,omitempty"`      // write deltas to the gateway for Speak
+	FirstToken int64     `json:"first_token,omitempty"` // ms; 0: the policy's
+}
+
+// GenerateResult is the whole answer.
+type GenerateResult struct {
+	Text         string `json:"text"`
+	Model        string `json:"model"`
+	FirstTokenMs int64  `json:"first_token_ms"`
+	Ms           int64  `json:"ms"`
+}
+
+// A Button is a touch button that a kiosk shows while it listens.
+type Button struct {
+	Value string `json:"value"` // what the kiosk sends back
+	Label string `json:"label"` // what the customer reads
+}
+
+// Listening is what follows a response, so that the gateway can start to listen
+// the moment the last word is out, without waiting for the workflow.
+type Listening struct {
+	Buttons        []Button `json:"buttons,omitempty"`
+	EndSilenceMs   int64    `json:"end_silence_ms"`
+	MaxUtteranceMs int64    `json:"max_utterance_ms"`
+}
+
+// SpeakInput speaks one response. Text is what to say; when it is empty the
+// text is read from the gateway's session, where Generate writes it.
+type SpeakInput struct {
+	Place     Place      `json:"place"`
+	Response  int        `json:"response"`
+	Step      string     `json:"step"`
+	Text      string     `json:"text,omitempty"`
+	Language  string     `json:"language"`
+	BargeIn   string     `json:"barge_in"`            // "speech" or "none"
+	MinWords  int        `json:"min_words,omitempty"` // of barge-in by speech
+	Listening *Listening `json:"listening,omitempty"` // set when the kiosk listens next
+}
+
+// SpeakResult is the record of what was said.
+type SpeakResult struct {
+	Response     int    `json:"response"`
+	Text         string `json:"text"`  // all that was spoken or about to be
+	Heard        string `json:"heard"` // the words up to the played position
+	PlayedMs     int64  `json:"played_ms"`
+	TotalMs      int64  `json:"total_ms"` // of the audio made
+	Interrupted  bool   `json:"interrupted,omitempty"`
+	FirstAudioMs int64  `json:"first_audio_ms"` // activity start to first audio at the gateway
+	Voice        string `json:"voice"`
+}
+
+// PerformInput moves the avatar along with one response.
+type PerformInput struct {
+	Place    Place  `json:"place"`
+	Response int    `json:"response"`
+	Step     string `json:"step"`
+	Gesture  string `json:"gesture,omitempty"`
+	Language string `json:"language"`
+}
+
+// PerformResult counts what was sent.
+type PerformResult struct {
+	Visemes  int `json:"visemes"`
+	Gestures int `json:"gestures"`
+}
+
+// A Policy is a pool's time limits and retries.
+type Policy struct {
+	Attempt   time.Duration // one attempt, start to close
+	Queue     time.Duration // waiting for a free slot
+	Heartbeat time.Duration // without a sign of life
+	Attempts  int32         // at most
+	Backoff   time.Duration // before the second attempt; doubles
+}
+
+// Policies is the one table of timeouts, heartbeats and retries. A step's `run`
+// may shorten Attempt and lower or raise Attempts, nothing else.
+//
+// Speak and Perform last as long as the audio plays, so their attempts are long
+// and their heartbeats are what notices a dead worker.
+var Policies = map[Pool]Policy{
+	PoolSTT:       {Attempt: 40 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
+	PoolRetrieval: {Attempt: 3 * time.Second, Queue: 3 * time.Second, Heartbeat: 0, Attempts: 3, Backoff: 100 * time.Millisecond},
+	PoolLLM:       {Attempt: 30 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
+	PoolTTS:       {Attempt: 3 * time.Minute, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 3, Backoff: 100 * time.Millisecond},
+	PoolAvatar:    {Attempt: 3 * time.Minute, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
+}
+
+// FirstToken is how long a model may think before its first token when the step
+// does not say.
+const FirstToken = 10 * time.Second
+
+// Kinds of failure, the error types that a flow's `catch` can name.
+const (
+	KindUngrounded = "ungrounded" // the passages do not answer the question
+	KindRefused    = "refused"    // the model declined
+	KindTimeout    = "timeout"    // a time limit ran out
+	KindInvalid    = "invalid"    // our request was wrong; a second attempt would be too
+	KindAway       = "away"       // the server cannot be reached, or says that it is busy
+	KindGone       = "gone"       // the kiosk's session is not at this gateway
+)
+
+// Permanent is an error that another attempt would only repeat.
+func Permanent(kind string, err error) error {
+	return temporal.NewNonRetryableApplicationError(err.Error(), kind, err)
+}
+
+// Retryable is an error that another attempt may not meet.
+func Retryable(kind string, err error) error {
+	return temporal.NewApplicationErrorWithCause(err.Error(), kind, err)
+}
+
+// Classify sorts an HTTP answer of a model server: 408, 425, 429 and 5xx may be
+// better next time, everything else will not.
+func Classify(server string, status int, detail string) error {
+	err := fmt.Errorf("%s answered %d: %s", server, status, detail)
+	if status == 408 || status == 425 || status == 429 || status >= 500 {
+		return Retryable(KindAway, err)
+	}
+	return Permanent(KindInvalid, err)
+}
