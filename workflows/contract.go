@@ -30,6 +30,9 @@ type Visit struct {
 	Plan   flow.Plan      `json:"plan"`
 	Inputs map[string]any `json:"inputs,omitempty"`
 	State  *State         `json:"state,omitempty"` // set when a long conversation continues as new
+	// ContinueAfter is the length of a history, in events, after which the
+	// conversation continues as new; 0: when Temporal suggests it.
+	ContinueAfter int `json:"continue_after,omitempty"`
 }
 
 // Kind says what a signal tells.
@@ -60,7 +63,8 @@ type Signal struct {
 	Response  int       `json:"response,omitempty"`
 	PlayedMs  int64     `json:"played_ms,omitempty"`
 	Text      string    `json:"text,omitempty"`
-	Reason    string    `json:"reason,omitempty"` // of Left
+	Language  string    `json:"language,omitempty"` // of Joined: the page's choice, BCP 47
+	Reason    string    `json:"reason,omitempty"`   // of Left
 }
 
 // Status answers StatusQuery.
@@ -84,6 +88,7 @@ type Line struct {
 	Confidence float64 `json:"confidence,omitempty"` // of a spoken customer line
 	How        string  `json:"how,omitempty"`        // spoken, typed or touched; of a customer's line
 	Cut        bool    `json:"cut,omitempty"`        // of a kiosk's line: the customer interrupted, Text is what was heard
+	Sensitive  bool    `json:"sensitive,omitempty"`  // an answer to a sensitive slot: masked in views, kept from models
 }
 
 // Summary is the Conversation's result.
