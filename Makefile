@@ -1,0 +1,49 @@
+# What CI runs can be typed: every job is one target here.
+SHELL     := /bin/bash
+GO        ?= go
+TAGS      := pocketsphinx
+BIN       := bin/parley
+STORE     ?= examples/hardware-store
+export GOFLAGS := -buildvcs=false
+
+# Debian's packages: speech in and out for the embedded default, and a browser
+# for the tests.
+RUN_PACKAGES  := gcc libc6-dev pkg-config flite espeak-ng libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us
+TEST_PACKAGES := $(RUN_PACKAGES) chromium poppler-utils
+
+.PHONY: run build test short-test lint bench fuzz generate kiosk kiosk-check packages test-packages help
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: packages build ## the whole system on this machine; a conversation at http://localhost:8080
+	@$(BIN) dev --store $(STORE)
+
+build: ## the binary, with the embedded recogniser
+	@echo "Building parley (the first time takes a few minutes) …"
+	@$(GO) build -tags $(TAGS) -o $(BIN) ./cmd/parley
+
+test: test-packages ## every test, with the real parts: Temporal, speech, a browser
+	@tests/run
+
+lint: ## vet, staticcheck, workflowcheck, import directions, the kiosk page's types
+	@tests/lint
+
+bench: packages build ## the bars of docs/architecture.md, as a table
+	@$(GO) test -tags $(TAGS) -count=1 -timeout 20m -v -run '^TestBench' ./tests/bench -args -bench
+
+fuzz: ## every fuzz target for a while (FUZZTIME=2m)
+	@tests/fuzz
+
+generate: ## the media plane's Go code, from media/media.proto (needs protoc)
+	@PATH="$(CURDIR)/bin/tools:$$PATH"; cd tools && GOBIN=$(CURDIR)/bin/tools $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc && cd .. && \
+	PATH="$(CURDIR)/bin/tools:$$PATH" protoc --go_out=. --go_opt=module=github.com/praesenz/parley --go-grpc_out=. --go-grpc_opt=module=github.com/praesenz/parley media/media.proto
+
+kiosk: ## the kiosk page's bundle, from its TypeScript (needs node)
+	@cd kiosk && npm ci --no-audit --no-fund && npm run build
+
+packages:
+	@tests/packages $(RUN_PACKAGES)
+
+test-packages:
+	@tests/packages $(TEST_PACKAGES)

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/praesenz/parley/worker"
+	"github.com/praesenz/parley/workflows"
+)
+
+// temporalModule is what `parley dev` builds when no temporal command is on the
+// PATH.
+const temporalModule = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
+
+// pollRPS are the settings that Temporal's development server ships too low for
+// its single shard: at 20 a second every activity hop takes about 100 ms after
+// the first few.
+var pollRPS = []string{
+	"history.transferProcessorMaxPollRPS=5000",
+	"history.timerProcessorMaxPollRPS=5000",
+	"history.visibilityProcessorMaxPollRPS=5000",
+}
+
+// temporalServer is Temporal's own development server as a child process.
+type temporalServer struct {
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when it is gone
+	err    error         // why, once exited is closed
+	log    string
+}
+
+// findTemporal gives the temporal command, building it once where there is none.
+func findTemporal(ctx context.Context, data string, progress io.Writer) (string, error) {
+	if path, err := exec.LookPath("temporal"); err == nil {
+		return path, nil
+	}
+	bin, err := filepath.Abs(filepath.Join(data, "bin"))
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(bin, "temporal")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return "", fmt.Errorf("there is no `temporal` command and no `go` to build it with: install the Temporal CLI, or name a server with --temporal HOST:PORT")
+	}
+	fmt.Fprintln(progress, "Building Temporal's development server (once, a few minutes) …")
+	cmd := exec.CommandContext(ctx, "go", "install", "-v", temporalModule)
+	cmd.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=-buildvcs=false")
+	cmd.Stdout, cmd.Stderr = &packageCounter{w: progress}, &packageCounter{w: progress}
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("go install %s: %w", temporalModule, err)
+	}
+	fmt.Fprintln(progress)
+	return path, nil
+}
+
+// packageCounter turns the lines of `go install -v` into a line that counts.
+type packageCounter struct {
+	w io.Writer
+	n int
+}
+
+func (p *packageCounter) Write(b []byte) (int, error) {
+	for _, c := range b {
+		if c == '\n' {
+			p.n++
+		}
+	}
+	fmt.Fprintf(p.w, "\r  %d packages compiled", p.n)
+	return len(b), nil
+}
+
+// startTemporal starts the development server with its data in a file, and
+// returns when it answers.
+func startTemporal(ctx context.Context, path, data, ip string, port, uiPort int, logger *slog.Logger) (*temporalServer, error) {
+	for what, p := range map[string]int{"Temporal": port, "the Temporal UI": uiPort} {
+		l, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(p)))
+		if err != nil {
+			return nil, fmt.Errorf("port %d, meant for %s, is in use: stop what uses it, or choose another with --temporal-port and --ui-port", p, what)
+		}
+		l.Close()
+	}
+	args := []string{"server", "start-dev", "--ip", ip, "--port", strconv.Itoa(port), "--ui-port", strconv.Itoa(uiPort),
+		"--db-filename", filepath.Join(data, "temporal.db"), "--log-level", "warn"}
+	for _, kv := range pollRPS {
+		args = append(args, "--dynamic-config-value", kv)
+	}
+	for _, key := range workflows.Attributes {
+		kind := map[enums.IndexedValueType]string{
+			enums.INDEXED_VALUE_TYPE_KEYWORD: "Keyword",
+			enums.INDEXED_VALUE_TYPE_INT:     "Int",
+		}[key.GetValueType()]
+		args = append(args, "--search-attribute", key.GetName()+"="+kind)
+	}
+	log := filepath.Join(data, "temporal.log")
+	out, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close() // the child has its own
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = out, out
+	// Its own group, so that Ctrl-C reaches it through us, after the workers have
+	// stopped; and it dies with us, however we die.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	t := &temporalServer{cmd: cmd, exited: make(chan struct{}), log: log}
+	started := make(chan error, 1)
+	go t.run(started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	logger.Debug("temporal started", "pid", cmd.Process.Pid)
+	return t, nil
+}
+
+// run starts the child and waits for it. Both are done on one locked thread:
+// Linux sends Pdeathsig when the thread that started the child ends, not the
+// process.
+func (t *temporalServer) run(started chan<- error) {
+	lockThread()
+	if err := t.cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	started <- nil
+	if t.err = t.cmd.Wait(); t.err == nil {
+		t.err = errors.New("it ended by itself")
+	}
+	close(t.exited)
+}
+
+// stop asks it to end, and ends it after ten seconds.
+func (t *temporalServer) stop() {
+	select {
+	case <-t.exited:
+		return
+	default:
+	}
+	_ = t.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-t.exited:
+	case <-time.After(10 * time.Second):
+		_ = t.cmd.Process.Kill()
+		<-t.exited
+	}
+}
+
+// dialTemporal connects to a Temporal server and waits until it serves the
+// namespace with our search attributes, or until its process has gone.
+func dialTemporal(ctx context.Context, address, namespace string, gone <-chan struct{}, logger *slog.Logger) (client.Client, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no answer within a minute"))
+	defer cancel()
+	for {
+		c, err := client.DialContext(ctx, client.Options{HostPort: address, Namespace: namespace, Logger: worker.Logger(logger)})
+		if err == nil {
+			if _, err = c.CountWorkflow(ctx, countRequest(namespace)); err == nil {
+				return c, nil
+			}
+			c.Close()
+		}
+		select {
+		case <-gone:
+			return nil, errors.New("the Temporal server ended while it was starting")
+		case <-ctx.Done():
+			return nil, fmt.Errorf("temporal at %s: %w (%w)", address, context.Cause(ctx), err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
