@@ -1,0 +1,62 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// part is a stretch of a prompt: literal text, or the name of a placeholder.
+type part struct {
+	text        string
+	placeholder bool
+	offset      int // of its first byte in the prompt's text
+}
+
+// parseTemplate splits a prompt at its {placeholders}. {{ and }} are braces.
+func parseTemplate(text string) ([]part, error) {
+	var parts []part
+	var lit strings.Builder
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case (c == '{' || c == '}') && i+1 < len(text) && text[i+1] == c:
+			lit.WriteByte(c)
+			i++
+		case c == '{':
+			end := strings.IndexByte(text[i:], '}')
+			if end < 0 {
+				return nil, errors.New("{ is never closed; write {{ for a brace")
+			}
+			name := text[i+1 : i+end]
+			if !isName(name) {
+				return nil, fmt.Errorf("{%s} is not a placeholder; write {{ for a brace", name)
+			}
+			if lit.Len() > 0 {
+				parts = append(parts, part{text: lit.String()})
+				lit.Reset()
+			}
+			parts = append(parts, part{text: name, placeholder: true, offset: i})
+			i += end
+		case c == '}':
+			return nil, errors.New("} has no {; write }} for a brace")
+		default:
+			lit.WriteByte(c)
+		}
+	}
+	if lit.Len() > 0 {
+		parts = append(parts, part{text: lit.String()})
+	}
+	return parts, nil
+}
+
+// isName reports whether s can name a step, slot, var, input or placeholder:
+// lower-case letters, digits and _, beginning with a letter.
+func isName(s string) bool {
+	for i, r := range s {
+		if !(r >= 'a' && r <= 'z' || i > 0 && (r >= '0' && r <= '9' || r == '_')) {
+			return false
+		}
+	}
+	return s != ""
+}
