@@ -116,7 +116,7 @@ func (c *conversation) understand(ctx workflow.Context, in *Input) flow.Understa
 	var understood flow.Understanding
 	options := workflow.SideEffectOptions{Summary: c.Step + " · understand"}
 	value := workflow.SideEffectWithOptions(ctx, options, func(workflow.Context) any {
-		return flow.Understand(&c.plan, c.Step, c.Language, text, touched)
+		return c.program.Understand(c.Step, c.Language, text, touched)
 	})
 	if err := value.Get(&understood); err != nil {
 		return flow.Understanding{Why: err.Error()}
@@ -131,10 +131,8 @@ func (c *conversation) listeningTo(s flow.Collect) *activities.Listening {
 		EndSilenceMs:   s.Listen.EndSilence.D().Milliseconds(),
 		MaxUtteranceMs: s.Listen.MaxUtterance.D().Milliseconds(),
 	}
-	if s.Buttons {
-		for _, b := range flow.Buttons(&c.plan, s.Slot, c.Language) {
-			l.Buttons = append(l.Buttons, activities.Button{Value: b.Value, Label: b.Label})
-		}
+	for _, b := range flow.Buttons(&c.plan, c.Step, c.Language) {
+		l.Buttons = append(l.Buttons, activities.Button{Value: b.Value, Label: b.Label})
 	}
 	return l
 }

@@ -1,0 +1,418 @@
+package workflows_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/flow"
+	"github.com/praesenz/parley/workflows"
+)
+
+// A visit is a conversation on virtual time: the workflow is real, the kiosk,
+// the recogniser, the model and the voice are played by the test.
+type visit struct {
+	t    *testing.T
+	env  *testsuite.TestWorkflowEnvironment
+	plan flow.Plan
+
+	said       []string          // what the kiosk spoke, in order
+	transcript map[int]string    // utterance → what it will be transcribed as
+	answers    map[string]string // question → answer
+	passages   []activities.Passage
+	fail       map[string]error // activity → how it fails
+	seq        int64
+}
+
+// newVisit sets a plan up with a voice that takes two seconds for each response.
+func newVisit(t *testing.T, plan flow.Plan) *visit {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	v := &visit{
+		t: t, env: suite.NewTestWorkflowEnvironment(), plan: plan,
+		transcript: map[int]string{}, answers: map[string]string{}, fail: map[string]error{},
+	}
+	v.env.SetTestTimeout(20 * time.Second)
+	v.env.RegisterWorkflowWithOptions(workflows.Conversation, workflow.RegisterOptions{Name: workflows.ConversationType})
+	as := func(name string) activity.RegisterOptions { return activity.RegisterOptions{Name: name} }
+	v.env.RegisterActivityWithOptions(func(context.Context, activities.TranscribeInput) (activities.TranscribeResult, error) {
+		return activities.TranscribeResult{}, nil
+	}, as(activities.Transcribe))
+	v.env.RegisterActivityWithOptions(func(context.Context, activities.RetrieveInput) (activities.RetrieveResult, error) {
+		return activities.RetrieveResult{}, nil
+	}, as(activities.Retrieve))
+	v.env.RegisterActivityWithOptions(func(context.Context, activities.GenerateInput) (activities.GenerateResult, error) {
+		return activities.GenerateResult{}, nil
+	}, as(activities.Generate))
+	v.env.RegisterActivityWithOptions(func(context.Context, activities.SpeakInput) (activities.SpeakResult, error) {
+		return activities.SpeakResult{}, nil
+	}, as(activities.Speak))
+	v.env.RegisterActivityWithOptions(func(context.Context, activities.PerformInput) (activities.PerformResult, error) {
+		return activities.PerformResult{}, nil
+	}, as(activities.Perform))
+
+	spoken := map[int]string{} // response → the model's text
+	v.env.OnActivity(activities.Transcribe, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.TranscribeInput) (activities.TranscribeResult, error) {
+			if err := v.fail[activities.Transcribe]; err != nil {
+				return activities.TranscribeResult{}, err
+			}
+			text := v.transcript[in.Utterance]
+			return activities.TranscribeResult{Utterance: in.Utterance, Text: text, Confidence: 0.9, NoSpeech: text == ""}, nil
+		}).After(1500 * time.Millisecond)
+	v.env.OnActivity(activities.Retrieve, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.RetrieveInput) (activities.RetrieveResult, error) {
+			return activities.RetrieveResult{Passages: v.passages}, v.fail[activities.Retrieve]
+		}).After(50 * time.Millisecond)
+	v.env.OnActivity(activities.Generate, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
+			if err := v.fail[activities.Generate]; err != nil {
+				return activities.GenerateResult{}, err
+			}
+			spoken[in.Response] = v.answers[in.Question]
+			return activities.GenerateResult{Text: spoken[in.Response], Model: "test"}, nil
+		}).After(300 * time.Millisecond)
+	v.env.OnActivity(activities.Speak, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.SpeakInput) (activities.SpeakResult, error) {
+			if err := v.fail[activities.Speak]; err != nil {
+				return activities.SpeakResult{}, err
+			}
+			text := in.Text
+			if text == "" {
+				text = spoken[in.Response]
+			}
+			v.said = append(v.said, in.Step+": "+text)
+			return activities.SpeakResult{Response: in.Response, Text: text, Heard: text, PlayedMs: 2000, TotalMs: 2000}, nil
+		}).After(2 * time.Second)
+	v.env.OnActivity(activities.Perform, mock.Anything, mock.Anything).Return(activities.PerformResult{}, nil).After(2 * time.Second)
+	return v
+}
+
+// at lets something happen at a time after the start.
+func (v *visit) at(at time.Duration, s workflows.Signal) {
+	if s.Gateway == "" {
+		s.Gateway = "gw:9000"
+	}
+	if s.Session == "" {
+		s.Session = "s1"
+	}
+	v.env.RegisterDelayedCallback(func() { v.env.SignalWorkflow(workflows.KioskSignal, s) }, at)
+}
+
+func (v *visit) speaks(at time.Duration, utterance int, text string) {
+	v.transcript[utterance] = text
+	v.at(at, workflows.Signal{Kind: workflows.SpeechStarted, Utterance: utterance})
+}
+
+// run holds the conversation to its end.
+func (v *visit) run() workflows.Summary {
+	v.t.Helper()
+	v.at(0, workflows.Signal{Kind: workflows.Joined})
+	v.env.ExecuteWorkflow(workflows.ConversationType, workflows.Visit{Store: "st", Kiosk: "k1", Plan: v.plan})
+	if !v.env.IsWorkflowCompleted() {
+		v.t.Fatalf("the conversation has not ended; said so far:\n%s", strings.Join(v.said, "\n"))
+	}
+	if err := v.env.GetWorkflowError(); err != nil {
+		v.t.Fatalf("the conversation failed: %v\nsaid so far:\n%s", err, strings.Join(v.said, "\n"))
+	}
+	var s workflows.Summary
+	if err := v.env.GetWorkflowResult(&s); err != nil {
+		v.t.Fatal(err)
+	}
+	return s
+}
+
+func (v *visit) wantSaid(want ...string) {
+	v.t.Helper()
+	if got, want := strings.Join(v.said, "\n"), strings.Join(want, "\n"); got != want {
+		v.t.Errorf("the kiosk said\n%s\nwant\n%s", got, want)
+	}
+}
+
+// shopPlan is a small shop: greet, ask, find, answer, anything else.
+func shopPlan(t *testing.T, change ...func(*flow.Plan)) flow.Plan {
+	t.Helper()
+	b, err := os.ReadFile("testdata/shop.plan.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p flow.Plan
+	if err := json.Unmarshal(b, &p); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range change {
+		c(&p)
+	}
+	if p.SHA256, err = p.Sum(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+var hammers = []activities.Passage{{ID: "1", Source: "hammers.md", Title: "Hammers", Text: "Hammers are in aisle 4.", Score: 0.9}}
+
+func TestQuestionIsAnsweredByVoice(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.passages = hammers
+	v.answers["where are the hammers"] = "Hammers are in aisle 4."
+	v.speaks(5*time.Second, 1, "where are the hammers") // greeting and question take four seconds
+	v.speaks(15*time.Second, 2, "no thanks")
+	s := v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "answer: Hammers are in aisle 4.",
+		"more: Anything else?", "bye: Goodbye.")
+	if s.Outcome != "resolved" || s.Turns != 2 {
+		t.Errorf("outcome %q after %d turns, want resolved after 2", s.Outcome, s.Turns)
+	}
+	var lines []string
+	for _, l := range s.Transcript {
+		lines = append(lines, l.By+" "+l.Step+": "+l.Text)
+	}
+	want := "kiosk greet: Welcome.\nkiosk ask: What are you looking for?\ncustomer ask: where are the hammers\n" +
+		"kiosk answer: Hammers are in aisle 4.\nkiosk more: Anything else?\ncustomer more: no thanks\nkiosk bye: Goodbye."
+	if got := strings.Join(lines, "\n"); got != want {
+		t.Errorf("transcript\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestTypingAndTouchingInAnotherLanguage(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.passages = hammers
+	v.answers["Wo sind die Hämmer?"] = "Hämmer sind in Gang 4."
+	v.at(0, workflows.Signal{Kind: workflows.Joined, Language: "de"})
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "Wo sind die Hämmer?"})
+	v.at(15*time.Second, workflows.Signal{Kind: workflows.Touched, Seq: 2, Text: "false"})
+	s := v.run()
+	v.wantSaid("greet: Willkommen.", "ask: Was suchen Sie?", "answer: Hämmer sind in Gang 4.",
+		"more: Noch etwas?", "bye: Auf Wiedersehen.")
+	if s.Language != "de" || s.Outcome != "resolved" {
+		t.Errorf("language %q, outcome %q; want de, resolved", s.Language, s.Outcome)
+	}
+}
+
+func TestSilenceIsAnsweredThenEndsIt(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	started := v.env.Now()
+	s := v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "ask: Are you still there?", "ask: I will be here.")
+	if s.Outcome != "abandoned" {
+		t.Errorf("outcome %q, want abandoned", s.Outcome)
+	}
+	// Four responses of 2 s and three silences of 6 s.
+	if took := v.env.Now().Sub(started); took != 26*time.Second {
+		t.Errorf("it took %v, want 26s", took)
+	}
+}
+
+func TestANoiseIsNeitherAnswerNorSilence(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.speaks(9*time.Second, 1, "") // five seconds into the silence
+	s := v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "ask: Are you still there?", "ask: I will be here.")
+	if s.Turns != 0 {
+		t.Errorf("%d turns, want 0: a noise is not a turn", s.Turns)
+	}
+}
+
+func TestNotUnderstoodIsAskedAgainThenGivenUp(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.passages = hammers
+	v.answers["hammers"] = "Hammers are in aisle 4."
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "hammers"})
+	v.at(12*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 2, Text: "purple"})
+	v.at(16*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 3, Text: "elephants"})
+	s := v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "answer: Hammers are in aisle 4.",
+		"more: Anything else?", "more: Please say yes or no.", "bye: Goodbye.")
+	if s.Outcome != "resolved" || s.Turns != 3 {
+		t.Errorf("outcome %q after %d turns, want resolved after 3", s.Outcome, s.Turns)
+	}
+}
+
+func TestRepeatSaysTheLastPromptAgain(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "Pardon?"})
+	v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "ask: What are you looking for?",
+		"ask: Are you still there?", "ask: I will be here.")
+}
+
+func TestWhoSpeaksBeforeTheQuestionIsNotAsked(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.passages = hammers
+	v.answers["hammers please"] = "Hammers are in aisle 4."
+	v.speaks(time.Second, 1, "hammers please") // over the greeting
+	v.run()
+	v.wantSaid("greet: Welcome.", "answer: Hammers are in aisle 4.", "more: Anything else?",
+		"more: Are you still there?", "more: I will be here.")
+}
+
+func TestAMessageSentTwiceIsHeardOnce(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.passages = hammers
+	v.answers["hammers"] = "Hammers are in aisle 4."
+	typed := workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "hammers"}
+	v.at(5*time.Second, typed)
+	v.at(5100*time.Millisecond, typed)
+	v.at(6*time.Second, typed)
+	s := v.run()
+	if s.Turns != 1 {
+		t.Errorf("%d turns, want 1", s.Turns)
+	}
+}
+
+func TestTheCustomerLeaves(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Left})
+	started := v.env.Now()
+	s := v.run()
+	if took := v.env.Now().Sub(started); took != 5*time.Second {
+		t.Errorf("it ended after %v, want at once, 5s", took)
+	}
+	if s.Outcome != workflows.OutcomeAbandoned {
+		t.Errorf("outcome %q, want %q", s.Outcome, workflows.OutcomeAbandoned)
+	}
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?")
+}
+
+func TestFailuresAreCaughtByTheirName(t *testing.T) {
+	permanent := func(kind string) error { return activities.Permanent(kind, errors.New("made to fail")) }
+	for _, tc := range []struct {
+		name, activity, kind, says, outcome string
+	}{
+		{"no answer in the passages", activities.Generate, activities.KindUngrounded, "no_answer: I do not know.", "abandoned"},
+		{"the model is away", activities.Generate, activities.KindAway, "trouble: Something is wrong.", "abandoned"},
+		{"the index is away", activities.Retrieve, activities.KindAway, "trouble: Something is wrong.", "abandoned"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v := newVisit(t, shopPlan(t))
+			v.passages = hammers
+			v.fail[tc.activity] = permanent(tc.kind)
+			v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "hammers"})
+			s := v.run()
+			if all := strings.Join(v.said, "\n"); !strings.Contains(all, tc.says) || s.Outcome != tc.outcome {
+				t.Errorf("outcome %q; said\n%s\nwant %q and %q", s.Outcome, all, tc.outcome, tc.says)
+			}
+		})
+	}
+}
+
+func TestWhatNothingCatchesIsApologisedFor(t *testing.T) {
+	v := newVisit(t, shopPlan(t, func(p *flow.Plan) {
+		s := p.Steps["find"]
+		s.Catch = nil
+		p.Steps["find"] = s
+	}))
+	v.fail[activities.Retrieve] = activities.Permanent(activities.KindInvalid, errors.New("made to fail"))
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "hammers"})
+	s := v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?",
+		"find: I am sorry, that did not work. Please ask a member of our staff.")
+	if s.Outcome != workflows.OutcomeFailed {
+		t.Errorf("outcome %q, want %q", s.Outcome, workflows.OutcomeFailed)
+	}
+}
+
+func TestAnUtteranceThatCannotBeTranscribedIsAskedForAgain(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.fail[activities.Transcribe] = activities.Permanent(activities.KindInvalid, errors.New("made to fail"))
+	v.speaks(5*time.Second, 1, "hammers")
+	v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "ask: Please say that differently.",
+		"ask: Are you still there?", "ask: I will be here.")
+}
+
+func TestLimitsEndIt(t *testing.T) {
+	v := newVisit(t, shopPlan(t, func(p *flow.Plan) { p.Limits.Turns = 1 }))
+	v.passages = hammers
+	v.answers["hammers"] = "Hammers are in aisle 4."
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "hammers"})
+	s := v.run()
+	if s.Outcome != workflows.OutcomeLimit {
+		t.Errorf("outcome %q, want %q", s.Outcome, workflows.OutcomeLimit)
+	}
+	if all := strings.Join(v.said, "\n"); !strings.Contains(all, "aisle 4") {
+		t.Errorf("the last question was not answered:\n%s", all)
+	}
+}
+
+func TestAPlanOfAnotherInterpreterIsRefused(t *testing.T) {
+	v := newVisit(t, shopPlan(t, func(p *flow.Plan) { p.Interpreter = 99 }))
+	v.at(0, workflows.Signal{Kind: workflows.Joined})
+	v.env.ExecuteWorkflow(workflows.ConversationType, workflows.Visit{Store: "st", Kiosk: "k1", Plan: v.plan})
+	var app *temporal.ApplicationError
+	if err := v.env.GetWorkflowError(); !errors.As(err, &app) || !strings.Contains(app.Message(), "needs interpreter 99") || !app.NonRetryable() {
+		t.Errorf("error %v, want a final one that names the interpreter", err)
+	}
+}
+
+func TestContinuesAsNewWithoutLosingAnything(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.passages = hammers
+	v.answers["hammers"] = "Hammers are in aisle 4."
+	v.env.SetContinueAsNewSuggested(true)
+	v.at(0, workflows.Signal{Kind: workflows.Joined})
+	v.at(500*time.Millisecond, workflows.Signal{Kind: workflows.Typed, Seq: 7, Text: "hammers"})
+	v.env.ExecuteWorkflow(workflows.ConversationType, workflows.Visit{Store: "st", Kiosk: "k1", Plan: v.plan})
+	var again *workflow.ContinueAsNewError
+	if err := v.env.GetWorkflowError(); !errors.As(err, &again) {
+		t.Fatalf("error %v, want continue-as-new", err)
+	}
+	var next workflows.Visit
+	if err := converterFrom(again, &next); err != nil {
+		t.Fatal(err)
+	}
+	if s := next.State; s == nil || s.Step != "ask" || len(s.Inbox) != 1 || s.Inbox[0].Text != "hammers" || s.Seen != 7 || s.Responses != 1 {
+		t.Fatalf("state carried over: %+v", next.State)
+	}
+
+	// The next run answers what was typed in the one before, and nothing twice.
+	w := newVisit(t, v.plan)
+	w.passages, w.answers = v.passages, v.answers
+	w.at(time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 7, Text: "hammers"})
+	w.env.ExecuteWorkflow(workflows.ConversationType, next)
+	var s workflows.Summary
+	if err := w.env.GetWorkflowResult(&s); err != nil {
+		t.Fatal(err)
+	}
+	w.wantSaid("answer: Hammers are in aisle 4.", "more: Anything else?", "more: Are you still there?", "more: I will be here.")
+	if s.Turns != 1 || s.Transcript[0].Text != "Welcome." {
+		t.Errorf("summary %+v", s)
+	}
+}
+
+func TestSensitiveAnswersAreMasked(t *testing.T) {
+	v := newVisit(t, shopPlan(t, func(p *flow.Plan) {
+		s := p.Slots["question"]
+		s.Sensitive = true
+		p.Slots["question"] = s
+	}))
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "my number is 0151"})
+	v.env.RegisterDelayedCallback(func() {
+		value, err := v.env.QueryWorkflow(workflows.StatusQuery)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		var s workflows.Status
+		if err := value.Get(&s); err != nil {
+			t.Error(err)
+			return
+		}
+		if all := fmt.Sprint(s); strings.Contains(all, "0151") {
+			t.Errorf("status shows what the customer said of themselves: %s", all)
+		}
+	}, 8*time.Second)
+	v.run()
+}
