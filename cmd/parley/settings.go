@@ -1,0 +1,113 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// environment lets every flag be set by a variable too: --stt-model is
+// PARLEY_STT_MODEL. A flag on the command line wins.
+func environment(cmd *cobra.Command) error {
+	var faults []error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		name := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value, ok := os.LookupEnv(name); ok && !f.Changed {
+			if err := cmd.Flags().Set(f.Name, value); err != nil {
+				faults = append(faults, fmt.Errorf("%s=%q: %w", name, value, err))
+			}
+		}
+	})
+	return errors.Join(faults...)
+}
+
+// logFlags choose how the process logs.
+type logFlags struct{ level, format string }
+
+func (l *logFlags) bind(f *pflag.FlagSet, level, format string) {
+	f.StringVar(&l.level, "log-level", level, "debug, info, warn or error; customers' words are never logged above debug")
+	f.StringVar(&l.format, "log-format", format, "text or json")
+}
+
+func (l logFlags) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.level)); err != nil {
+		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", l.level)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch l.format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
+	}
+	return nil, fmt.Errorf("--log-format: %q is none of text, json", l.format)
+}
+
+// temporalFlags say where Temporal is.
+type temporalFlags struct{ address, namespace string }
+
+func (t *temporalFlags) bind(f *pflag.FlagSet, address, hint string) {
+	f.StringVar(&t.address, "temporal", address, "Temporal's address, HOST:PORT"+hint)
+	f.StringVar(&t.namespace, "namespace", "default", "Temporal namespace")
+}
+
+// modelFlags say which servers hear, think, search and speak.
+type modelFlags struct {
+	speech, speechKey, sttModel, ttsModel string
+	llm, llmURL, llmKey, llmModel         string
+	qdrant, qdrantKey, ollama, embedModel string
+}
+
+func (m *modelFlags) bind(f *pflag.FlagSet, speechHint string) {
+	f.StringVar(&m.speech, "speech", "", "speech server with OpenAI's audio API, such as speaches: http://HOST:PORT"+speechHint)
+	f.StringVar(&m.speechKey, "speech-key", "", "its bearer token")
+	f.StringVar(&m.sttModel, "stt-model", "whisper-1", "model that transcribes")
+	f.StringVar(&m.ttsModel, "tts-model", "tts-1", "model that speaks")
+	f.StringVar(&m.llm, "llm", "auto", "auto (Ollama where one answers, else extractive), ollama, openai or extractive")
+	f.StringVar(&m.llmURL, "llm-url", "", "server for --llm openai, without /v1: http://HOST:PORT")
+	f.StringVar(&m.llmKey, "llm-key", "", "its bearer token")
+	f.StringVar(&m.llmModel, "llm-model", "", "model that answers (default for Ollama: qwen2.5:14b)")
+	f.StringVar(&m.ollama, "ollama", "http://localhost:11434", "Ollama, for answers and for embeddings")
+	f.StringVar(&m.embedModel, "embed-model", "nomic-embed-text", "Ollama's embedding model; used when Ollama has it")
+	f.StringVar(&m.qdrant, "qdrant", "", "Qdrant's gRPC address, HOST:6334 (default: an embedded index in --data)")
+	f.StringVar(&m.qdrantKey, "qdrant-key", "", "its API key")
+}
+
+// secret reads a secret that lasts from run to run, making it the first time.
+func secret(data, name string) ([]byte, error) {
+	path := filepath.Join(data, name)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		b = make([]byte, 32)
+		rand.Read(b)
+		if err := os.MkdirAll(data, 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(path, []byte(hex.EncodeToString(b)+"\n"), 0o600); err != nil {
+			return nil, err
+		}
+		return b, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseSecret(path, strings.TrimSpace(string(b)))
+}
+
+// parseSecret reads a key of at least 32 bytes in hexadecimal.
+func parseSecret(from, s string) ([]byte, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) < 32 {
+		return nil, fmt.Errorf("%s: a key must be at least 64 hexadecimal digits; make one with `openssl rand -hex 32`", from)
+	}
+	return b, nil
+}
