@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/praesenz/parley/worker"
@@ -85,9 +87,10 @@ func (p *packageCounter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// startTemporal starts the development server with its data in a file, and
-// returns when it answers.
-func startTemporal(ctx context.Context, path, data, ip string, port, uiPort int, logger *slog.Logger) (*temporalServer, error) {
+// startTemporal starts the development server on loopback, with its data in a
+// file.
+func startTemporal(path, data string, port, uiPort int) (*temporalServer, error) {
+	const ip = "127.0.0.1"
 	for what, p := range map[string]int{"Temporal": port, "the Temporal UI": uiPort} {
 		l, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(p)))
 		if err != nil {
@@ -124,7 +127,6 @@ func startTemporal(ctx context.Context, path, data, ip string, port, uiPort int,
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	logger.Debug("temporal started", "pid", cmd.Process.Pid)
 	return t, nil
 }
 
@@ -132,7 +134,8 @@ func startTemporal(ctx context.Context, path, data, ip string, port, uiPort int,
 // Linux sends Pdeathsig when the thread that started the child ends, not the
 // process.
 func (t *temporalServer) run(started chan<- error) {
-	lockThread()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if err := t.cmd.Start(); err != nil {
 		started <- err
 		return
@@ -162,13 +165,15 @@ func (t *temporalServer) stop() {
 
 // dialTemporal connects to a Temporal server and waits until it serves the
 // namespace with our search attributes, or until its process has gone.
-func dialTemporal(ctx context.Context, address, namespace string, gone <-chan struct{}, logger *slog.Logger) (client.Client, error) {
+func dialTemporal(ctx context.Context, t temporalFlags, gone <-chan struct{}, logger *slog.Logger) (client.Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no answer within a minute"))
 	defer cancel()
 	for {
-		c, err := client.DialContext(ctx, client.Options{HostPort: address, Namespace: namespace, Logger: worker.Logger(logger)})
+		c, err := client.DialContext(ctx, client.Options{HostPort: t.address, Namespace: t.namespace, Logger: worker.Logger(logger)})
 		if err == nil {
-			if _, err = c.CountWorkflow(ctx, countRequest(namespace)); err == nil {
+			if _, err = c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+				Namespace: t.namespace, Query: workflows.AttributeStore.GetName() + ` = "none"`,
+			}); err == nil {
 				return c, nil
 			}
 			c.Close()
@@ -177,7 +182,7 @@ func dialTemporal(ctx context.Context, address, namespace string, gone <-chan st
 		case <-gone:
 			return nil, errors.New("the Temporal server ended while it was starting")
 		case <-ctx.Done():
-			return nil, fmt.Errorf("temporal at %s: %w (%w)", address, context.Cause(ctx), err)
+			return nil, fmt.Errorf("temporal at %s: %w (%w)", t.address, context.Cause(ctx), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

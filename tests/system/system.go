@@ -64,18 +64,23 @@ func Root(t testing.TB) string {
 	}
 }
 
-var build = sync.OnceValues(func() ([]byte, error) {
-	cmd := exec.Command("go", "build", "-tags", "pocketsphinx", "-o", "bin/parley", "./cmd/parley")
-	return cmd.CombinedOutput()
-})
+var build struct {
+	once sync.Once
+	out  []byte
+	err  error
+}
 
 // Binary builds parley once per test process and gives its path.
 func Binary(t testing.TB) string {
 	t.Helper()
 	root := Root(t)
-	t.Chdir(root)
-	if out, err := build(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	build.once.Do(func() {
+		cmd := exec.Command("go", "build", "-tags", "pocketsphinx", "-o", "bin/parley", "./cmd/parley")
+		cmd.Dir = root
+		build.out, build.err = cmd.CombinedOutput()
+	})
+	if build.err != nil {
+		t.Fatalf("go build: %v\n%s", build.err, build.out)
 	}
 	return filepath.Join(root, "bin", "parley")
 }

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/praesenz/parley/gateway"
+	"github.com/praesenz/parley/kiosk"
+	"github.com/praesenz/parley/media"
+	"github.com/praesenz/parley/metrics"
+	"github.com/praesenz/parley/speech"
+	"github.com/praesenz/parley/store"
+	"github.com/praesenz/parley/worker"
+)
+
+type devFlags struct {
+	log                         logFlags
+	temporal                    temporalFlags
+	models                      modelFlags
+	store, data                 string
+	listen, media, speechListen string
+	temporalPort, uiPort        int
+	readyFile                   string
+}
+
+func devCommand() *cobra.Command {
+	var f devFlags
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run the whole system on this machine",
+		Long: `Run the whole system on this machine: Temporal's development server, the gateway
+with the kiosk page, workers for every pool, an embedded speech server and an
+embedded index filled from the store's folder. Everything binds loopback.
+Every flag can be set in the environment too: --stt-model is PARLEY_STT_MODEL.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := environment(cmd); err != nil {
+				return err
+			}
+			return dev(cmd.Context(), f, cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.store, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
+	flags.StringVar(&f.data, "data", ".parley", "folder for what lasts from run to run")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the kiosk page and its WebSocket")
+	flags.StringVar(&f.media, "media", "127.0.0.1:8090", "address of the media plane, for workers")
+	flags.StringVar(&f.speechListen, "speech-listen", "127.0.0.1:8100", "address of the embedded speech server")
+	flags.IntVar(&f.temporalPort, "temporal-port", 7233, "port of the Temporal development server")
+	flags.IntVar(&f.uiPort, "ui-port", 8233, "port of the Temporal UI")
+	flags.StringVar(&f.readyFile, "ready-file", "", "write the addresses there, as JSON, when everything answers")
+	f.temporal.bind(flags, "", " (default: a development server of its own)")
+	f.models.bind(flags, " (default: an embedded one)")
+	f.log.bind(flags, "warn", "text")
+	return cmd
+}
+
+// dev wires the whole system: long and straight, because each line is a part
+// that can fail in a way of its own, and what has started must stop in reverse.
+func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
+	logger, err := f.log.logger()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var stops []func()
+	defer func() {
+		for i := len(stops) - 1; i >= 0; i-- {
+			stops[i]()
+		}
+	}()
+	later := func(stop func()) { stops = append(stops, stop) }
+
+	s, err := store.Open(f.store)
+	if err != nil {
+		return err
+	}
+	if f.data, err = filepath.Abs(f.data); err != nil {
+		return err
+	}
+	key, err := secret(f.data, "kiosk.key")
+	if err != nil {
+		return err
+	}
+	workerToken, err := secret(f.data, "media.key")
+	if err != nil {
+		return err
+	}
+	mediaToken := fmt.Sprintf("%x", workerToken)
+	if err := portsFree(map[string]*string{"--listen": &f.listen, "--media": &f.media, "--speech-listen": &f.speechListen}); err != nil {
+		return err
+	}
+
+	// Temporal.
+	gone := make(<-chan struct{})
+	var server *temporalServer
+	if f.temporal.address == "" {
+		path, err := findTemporal(ctx, f.data, out)
+		if err != nil {
+			return err
+		}
+		if server, err = startTemporal(path, f.data, f.temporalPort, f.uiPort); err != nil {
+			return err
+		}
+		later(server.stop)
+		gone = server.exited
+		f.temporal.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(f.temporalPort))
+	}
+
+	// Speech, while Temporal starts.
+	hears := "speech server at " + f.models.speech
+	if f.models.speech == "" {
+		embedded, err := speech.New(speech.Config{Addr: f.speechListen, Corpus: corpus(s), Logger: logger.With("part", "speech")})
+		if err != nil {
+			return err
+		}
+		if err := embedded.Start(ctx); err != nil {
+			return err
+		}
+		later(func() { stopWithin(embedded.Stop, logger) })
+		f.models.speech = "http://" + embedded.Addr()
+		hears = "embedded PocketSphinx (English), flite and espeak-ng, at " + f.models.speech
+		if deaf := embedded.Deaf(); deaf != nil {
+			hears = fmt.Sprintf("embedded flite and espeak-ng; no recogniser: %v", deaf)
+		}
+	}
+
+	temporal, err := dialTemporal(ctx, f.temporal, gone, logger)
+	if err != nil {
+		if server != nil {
+			return fmt.Errorf("%w; it wrote:\n%s", err, tail(server.log))
+		}
+		return err
+	}
+	later(temporal.Close)
+
+	// Knowledge.
+	index, embedder, searches, closeIndex, err := openIndex(ctx, f.models, f.data)
+	if err != nil {
+		return err
+	}
+	later(closeIndex)
+	syncers, filled, err := syncCollections(ctx, s, index)
+	if err != nil {
+		return err
+	}
+
+	// Gateway.
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	meters, err := metrics.New(registry)
+	if err != nil {
+		return err
+	}
+	gw, err := gateway.New(gateway.Config{
+		Addr: f.listen, MediaAddr: f.media, Key: key, MediaToken: mediaToken,
+		Temporal: temporal, Plan: plans(s, logger), About: about(s),
+		Probe: probe(f.models, index), Page: kiosk.Page(),
+		Metrics: meters, Registry: registry, Logger: logger.With("part", "gateway"),
+	})
+	if err != nil {
+		return err
+	}
+	if err := gw.Start(ctx); err != nil {
+		return err
+	}
+	later(func() { stopWithin(gw.Stop, logger) })
+
+	// Workers.
+	gateways := media.NewClient(mediaToken)
+	later(func() { gateways.Close() })
+	jobs, thinks, err := work(ctx, f.models, nil, index, s.Voices, gateways, meters, logger)
+	if err != nil {
+		return err
+	}
+	w, err := worker.New(worker.Config{Temporal: temporal, Store: s.ID, Work: jobs, Logger: logger})
+	if err != nil {
+		return err
+	}
+	if err := w.Start(); err != nil {
+		return err
+	}
+	later(w.Stop)
+
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		watch(ctx, syncers, logger)
+	}()
+	later(func() { cancel(); <-watching })
+
+	ready := readiness{
+		Store: s.ID, Page: "http://" + gw.Addr(), Kiosk: "ws://" + gw.Addr() + "/v1/kiosk", Tokens: map[string]string{},
+		Temporal: f.temporal.address, Speech: f.models.speech, LLM: thinks,
+	}
+	if server != nil {
+		ready.UI = fmt.Sprintf("http://127.0.0.1:%d", f.uiPort)
+	}
+	for _, k := range s.Kiosks {
+		if ready.Tokens[k.ID], err = gateway.NewKioskToken(key, s.ID, k.ID, tokenLife); err != nil {
+			return err
+		}
+	}
+	if f.readyFile != "" {
+		if err := ready.write(f.readyFile); err != nil {
+			return err
+		}
+	}
+	ready.print(out, s, []string{hears, thinks, searches}, filled, f.data)
+
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(out, "\nStopping …")
+		drained, done := context.WithTimeout(context.Background(), 10*time.Second)
+		defer done()
+		gw.Drain(drained)
+		return nil
+	case <-gone:
+		return fmt.Errorf("the Temporal server has ended (%w); it wrote:\n%s", server.err, tail(server.log))
+	case err := <-gw.Dead():
+		return err
+	}
+}
+
+// readiness is what is known once everything answers.
+type readiness struct {
+	Store    string            `json:"store"`
+	Page     string            `json:"page"`
+	Kiosk    string            `json:"kiosk"`
+	Tokens   map[string]string `json:"tokens"` // by kiosk
+	Temporal string            `json:"temporal"`
+	UI       string            `json:"ui"`
+	Speech   string            `json:"speech"`
+	LLM      string            `json:"llm"`
+}
+
+// write puts the addresses into a file that is there only once it is complete.
+// It holds tokens, so only its owner may read it.
+func (r readiness) write(path string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".part", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".part", path)
+}
+
+func (r readiness) print(out io.Writer, s *store.Store, uses, filled []string, data string) {
+	line := func(what, is string) { fmt.Fprintf(out, "  %-10s %s\n", what, is) }
+	fmt.Fprintf(out, "\nParley is ready · %s (%s)\n", s.Name, s.ID)
+	page := strings.Replace(r.Page, "127.0.0.1", "localhost", 1)
+	line("kiosk", page+"/#token="+r.Tokens[s.Kiosks[0].ID])
+	if len(s.Kiosks) > 1 {
+		var others []string
+		for _, k := range s.Kiosks[1:] {
+			others = append(others, k.ID)
+		}
+		line("", fmt.Sprintf("(this is %q; for %s: parley token KIOSK)", s.Kiosks[0].ID, strings.Join(others, ", ")))
+	}
+	line("token", r.Tokens[s.Kiosks[0].ID])
+	if r.UI != "" {
+		line("operator", strings.Replace(r.UI, "127.0.0.1", "localhost", 1)+"/namespaces/default/workflows")
+	} else {
+		line("temporal", r.Temporal)
+	}
+	line("metrics", page+"/metrics")
+	labels := []string{"speech", "llm", "index"}
+	for i, use := range uses {
+		line(labels[i], use)
+	}
+	for _, note := range filled {
+		line("", note)
+	}
+	line("data", data)
+	fmt.Fprintln(out, "Ctrl-C stops it.")
+}
+
+// portsFree finds out, before anything starts, what would fail later.
+func portsFree(options map[string]*string) error {
+	var faults []error
+	for option, addr := range options {
+		l, err := net.Listen("tcp", *addr)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s %s cannot be used: %w; stop what uses it, or choose another", option, *addr, err))
+			continue
+		}
+		l.Close()
+	}
+	return errors.Join(faults...)
+}
+
+// stopWithin stops a part, and says so when it will not.
+func stopWithin(stop func(context.Context) error, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 15*time.Second, errors.New("it did not stop within 15 s"))
+	defer cancel()
+	if err := stop(ctx); err != nil {
+		logger.Error("part not stopped cleanly", "error", err)
+	}
+}
+
+// tail gives the last lines of a child's output.
+func tail(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	const keep = 2000
+	if len(b) > keep {
+		b = b[len(b)-keep:]
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// speechUp asks a speech server whether it is there.
+func speechUp(ctx context.Context, base string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/health", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", base, resp.Status)
+	}
+	return nil
+}
+
+// tokenLife is how long a kiosk's token from the development command is good.
+const tokenLife = 30 * 24 * time.Hour

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/activities/avatar"
+	"github.com/praesenz/parley/activities/llm"
+	"github.com/praesenz/parley/activities/retrieval"
+	"github.com/praesenz/parley/activities/stt"
+	"github.com/praesenz/parley/activities/tts"
+	"github.com/praesenz/parley/flow"
+	"github.com/praesenz/parley/gateway"
+	"github.com/praesenz/parley/media"
+	"github.com/praesenz/parley/metrics"
+	"github.com/praesenz/parley/store"
+	"github.com/praesenz/parley/worker"
+)
+
+// work makes what a worker's pools need, and says for people which language
+// model is in use.
+func work(ctx context.Context, m modelFlags, pools []activities.Pool, index retrieval.Index,
+	voices map[string]string, gateways *media.Client, meters *metrics.Metrics, logger *slog.Logger,
+) (w worker.Work, thinks string, err error) {
+	serves := func(pool activities.Pool) bool { return len(pools) == 0 || slices.Contains(pools, pool) }
+	var faults []error
+	if serves(activities.PoolSTT) {
+		t, err := stt.New(stt.Config{
+			BaseURL: m.speech, Key: m.speechKey, Model: m.sttModel,
+			OnTranscribed: func(store string, confidence float64) {
+				meters.STTConfidence.WithLabelValues(store).Observe(confidence)
+			},
+		}, gateways, logger)
+		faults = append(faults, err)
+		if err == nil {
+			w.Transcribe = t.Transcribe
+		}
+	}
+	if serves(activities.PoolRetrieval) {
+		r := &retrieval.Activity{
+			Index:       index,
+			OnRetrieved: func(store, _ string, n int) { meters.RAGChunks.WithLabelValues(store).Set(float64(n)) },
+		}
+		w.Retrieve = r.Retrieve
+	}
+	if serves(activities.PoolLLM) {
+		model, why, err := llm.Choose(ctx, m.llmConfig())
+		faults = append(faults, err)
+		if err == nil {
+			w.Generate = llm.New(model, gateways, logger).Generate
+			thinks = why
+		}
+	}
+	if serves(activities.PoolTTS) {
+		s, err := tts.New(tts.Config{
+			BaseURL: m.speech, Key: m.speechKey, Model: m.ttsModel, Voices: voices,
+			OnGenerated: func(store string, seconds float64, _ int) {
+				meters.TTSGeneration.WithLabelValues(store).Observe(seconds)
+			},
+		}, gateways, logger)
+		faults = append(faults, err)
+		if err == nil {
+			w.Speak = s.Speak
+		}
+	}
+	if serves(activities.PoolAvatar) {
+		w.Perform = avatar.New(gateways, logger).Perform
+	}
+	return w, thinks, errors.Join(faults...)
+}
+
+func (m modelFlags) llmConfig() llm.Config {
+	c := llm.Config{Kind: m.llm, BaseURL: m.llmURL, Key: m.llmKey, Model: m.llmModel}
+	if m.llm == "auto" || m.llm == "ollama" {
+		c.BaseURL = m.ollama
+	}
+	return c
+}
+
+// plans adapts a store's folder to the gateway.
+func plans(s *store.Store, logger *slog.Logger) func(context.Context, string, string) (flow.Plan, map[string]any, error) {
+	return func(_ context.Context, id, kiosk string) (flow.Plan, map[string]any, error) {
+		if id != s.ID {
+			return flow.Plan{}, nil, fmt.Errorf("store %q is not here; this gateway serves %q", id, s.ID)
+		}
+		plan, err := s.Plan(kiosk)
+		if plan == nil {
+			return flow.Plan{}, nil, err
+		}
+		if err != nil {
+			logger.Warn("flow has mistakes; the last good one stays in use", "store", id, "kiosk", kiosk, "error", err)
+		}
+		inputs := map[string]any{}
+		for name := range plan.Inputs {
+			switch name {
+			case "store_id":
+				inputs[name] = id
+			case "kiosk_id":
+				inputs[name] = kiosk
+			}
+		}
+		return *plan, inputs, nil
+	}
+}
+
+// about adapts a store's folder to the page.
+func about(s *store.Store) func(context.Context, string, string) (gateway.About, error) {
+	return func(_ context.Context, id, kiosk string) (gateway.About, error) {
+		k, ok := s.Kiosk(kiosk)
+		if id != s.ID || !ok {
+			return gateway.About{}, gateway.ErrUnknownKiosk
+		}
+		brand := map[string]string{"name": s.Name}
+		if s.Branding.Name != "" {
+			brand["name"] = s.Branding.Name
+		}
+		for name, colour := range s.Branding.Colours {
+			brand[name] = colour
+		}
+		languages := append([]string{s.Languages.Default}, slices.DeleteFunc(slices.Clone(s.Languages.Supported),
+			func(l string) bool { return l == s.Languages.Default })...)
+		return gateway.About{Name: k.Name, Languages: languages, Brand: brand}, nil
+	}
+}
+
+// probe says how the servers behind the workers are, for /health and /ready. gpu
+// is whether this machine has one: /dev/nvidiactl is there when the driver is.
+func probe(m modelFlags, index retrieval.Index) func(context.Context) gateway.Probe {
+	return func(ctx context.Context) gateway.Probe {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		_, err := os.Stat("/dev/nvidiactl")
+		p := gateway.Probe{GPU: err == nil, Qdrant: "embedded", Ollama: "not used"}
+		p.ModelLoaded = speechUp(ctx, m.speech) == nil
+		p.Ready = p.ModelLoaded
+		if m.qdrant != "" {
+			p.Qdrant = "connected"
+			if _, err := index.Collections(ctx); err != nil {
+				p.Qdrant, p.Ready = "unreachable", false
+			}
+		}
+		switch m.llm {
+		case "auto", "ollama":
+			p.Ollama = "connected"
+			if err := ollamaUp(ctx, m.ollama); err != nil {
+				p.Ollama = "unreachable"
+				p.Ready = p.Ready && m.llm == "auto" // which has its fallback
+			}
+		}
+		return p
+	}
+}
+
+// syncCollections keeps the store's knowledge in the index: once now, with a
+// line of progress for each collection, and again whenever its files change.
+func syncCollections(ctx context.Context, s *store.Store, index retrieval.Index) ([]*retrieval.Syncer, []string, error) {
+	var syncers []*retrieval.Syncer
+	var notes []string
+	for name, c := range s.Collections {
+		syncer := &retrieval.Syncer{
+			Index:      index,
+			Collection: retrieval.Collection{Store: s.ID, Index: name},
+			Files:      os.DirFS(s.Dir()),
+			Paths:      c.Paths,
+		}
+		report, err := syncer.Sync(ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("collection %s: %w", name, err)
+		}
+		syncers = append(syncers, syncer)
+		notes = append(notes, fmt.Sprintf("collection %q: %s", name, report))
+	}
+	slices.Sort(notes)
+	return syncers, notes, nil
+}
+
+// absolute paths of what the recogniser should know: the store's knowledge and
+// what its kiosks say and expect.
+func corpus(s *store.Store) []string {
+	var paths []string
+	for _, c := range s.Collections {
+		for _, p := range c.Paths {
+			paths = append(paths, filepath.Join(s.Dir(), p))
+		}
+	}
+	for _, folder := range []string{"flows", "prompts"} {
+		paths = append(paths, filepath.Join(s.Dir(), folder))
+	}
+	slices.Sort(paths)
+	return paths
+}

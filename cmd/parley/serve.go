@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/gateway"
+	"github.com/praesenz/parley/kiosk"
+	"github.com/praesenz/parley/media"
+	"github.com/praesenz/parley/metrics"
+	"github.com/praesenz/parley/speech"
+	"github.com/praesenz/parley/store"
+	"github.com/praesenz/parley/worker"
+)
+
+// gatewayCommand runs a gateway by itself, where Temporal and the workers are
+// elsewhere.
+func gatewayCommand() *cobra.Command {
+	var (
+		logs                                    logFlags
+		temporal                                temporalFlags
+		models                                  modelFlags
+		dir, data, listen, mediaAddr, advertise string
+	)
+	cmd := &cobra.Command{
+		Use:   "gateway",
+		Short: "Run a gateway: kiosks' WebSockets, the media plane, the page",
+		Long: `Run a gateway: kiosks' WebSockets, the media plane and the page. Its secrets come
+from the environment only: PARLEY_KIOSK_KEY, from which kiosks' tokens are made,
+and PARLEY_MEDIA_TOKEN, which the workers present.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := environment(cmd); err != nil {
+				return err
+			}
+			logger, err := logs.logger()
+			if err != nil {
+				return err
+			}
+			key, err := parseSecret("PARLEY_KIOSK_KEY", os.Getenv("PARLEY_KIOSK_KEY"))
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			s, err := store.Open(dir)
+			if err != nil {
+				return err
+			}
+			client, err := dialTemporal(ctx, temporal, nil, logger)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			index, _, _, closeIndex, err := openRemoteIndex(ctx, models)
+			if err != nil {
+				return err
+			}
+			defer closeIndex()
+			registry := prometheus.NewRegistry()
+			meters, err := metrics.New(registry)
+			if err != nil {
+				return err
+			}
+			gw, err := gateway.New(gateway.Config{
+				Addr: listen, MediaAddr: mediaAddr, AdvertiseMedia: advertise,
+				Key: key, MediaToken: os.Getenv("PARLEY_MEDIA_TOKEN"),
+				Temporal: client, Plan: plans(s, logger), About: about(s), Probe: probe(models, index),
+				Page: kiosk.Page(), Metrics: meters, Registry: registry, Logger: logger,
+			})
+			if err != nil {
+				return err
+			}
+			if err := gw.Start(ctx); err != nil {
+				return err
+			}
+			defer stopWithin(gw.Stop, logger)
+			select {
+			case <-ctx.Done():
+				gw.Drain(context.WithoutCancel(ctx))
+				return nil
+			case err := <-gw.Dead():
+				return err
+			}
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
+	f.StringVar(&listen, "listen", ":8080", "address of the kiosk page and its WebSocket")
+	f.StringVar(&mediaAddr, "media", ":8090", "address of the media plane, for workers")
+	f.StringVar(&advertise, "advertise-media", "", "HOST:PORT under which workers reach --media (default: the address it listens on)")
+	f.StringVar(&data, "data", ".parley", "folder for what lasts from run to run")
+	temporal.bind(f, "127.0.0.1:7233", "")
+	models.bind(f, "")
+	logs.bind(f, "info", "json")
+	return cmd
+}
+
+// workerCommand runs some pools by themselves.
+func workerCommand() *cobra.Command {
+	var (
+		logs      logFlags
+		temporal  temporalFlags
+		models    modelFlags
+		dir, data string
+		pools     []string
+		slots     map[string]int
+	)
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Run workers for some or all pools",
+		Long: `Run workers for some or all pools of a store. PARLEY_MEDIA_TOKEN in the environment
+is the token that the gateways expect.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := environment(cmd); err != nil {
+				return err
+			}
+			logger, err := logs.logger()
+			if err != nil {
+				return err
+			}
+			token := os.Getenv("PARLEY_MEDIA_TOKEN")
+			if token == "" {
+				return errors.New("PARLEY_MEDIA_TOKEN: set it to the token that the gateways expect")
+			}
+			ctx := cmd.Context()
+			s, err := store.Open(dir)
+			if err != nil {
+				return err
+			}
+			c := worker.Config{Store: s.ID, Logger: logger, Slots: map[activities.Pool]int{}}
+			for _, p := range pools {
+				c.Pools = append(c.Pools, activities.Pool(p))
+			}
+			for p, n := range slots {
+				if !slices.Contains(activities.Pools, activities.Pool(p)) {
+					return fmt.Errorf("--slots %s=%d: the pools are %s", p, n, poolNames())
+				}
+				c.Slots[activities.Pool(p)] = n
+			}
+			if c.Temporal, err = dialTemporal(ctx, temporal, nil, logger); err != nil {
+				return err
+			}
+			defer c.Temporal.Close()
+			index, _, _, closeIndex, err := openIndex(ctx, models, data)
+			if err != nil {
+				return err
+			}
+			defer closeIndex()
+			meters, err := metrics.New(prometheus.NewRegistry())
+			if err != nil {
+				return err
+			}
+			gateways := media.NewClient(token)
+			defer gateways.Close()
+			var thinks string
+			if c.Work, thinks, err = work(ctx, models, c.Pools, index, s.Voices, gateways, meters, logger); err != nil {
+				return err
+			}
+			w, err := worker.New(c)
+			if err != nil {
+				return err
+			}
+			if err := w.Start(); err != nil {
+				return err
+			}
+			logger.Info("worker started", "store", s.ID, "pools", strings.Join(pools, ","), "llm", thinks)
+			<-ctx.Done()
+			w.Stop()
+			logger.Info("worker stopped", "store", s.ID)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
+	f.StringVar(&data, "data", ".parley", "folder of the embedded index")
+	f.StringSliceVar(&pools, "pools", nil, "pools to serve: "+poolNames()+" (default: all)")
+	f.StringToIntVar(&slots, "slots", nil, "requests at once, by pool: llm=4,tts=8")
+	temporal.bind(f, "127.0.0.1:7233", "")
+	models.bind(f, "")
+	logs.bind(f, "info", "json")
+	return cmd
+}
+
+func poolNames() string {
+	var names []string
+	for _, p := range activities.Pools {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ", ")
+}
+
+// speechCommand runs the embedded speech server by itself.
+func speechCommand() *cobra.Command {
+	var (
+		logs   logFlags
+		listen string
+		corpus []string
+	)
+	cmd := &cobra.Command{
+		Use:   "speech",
+		Short: "Run the embedded speech server",
+		Long: `Run the embedded speech server: the part of OpenAI's audio API that Parley uses, on
+Debian's engines. PARLEY_SPEECH_TOKEN in the environment is the token that its
+clients must present; without one it serves loopback only.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := environment(cmd); err != nil {
+				return err
+			}
+			logger, err := logs.logger()
+			if err != nil {
+				return err
+			}
+			s, err := speech.New(speech.Config{Addr: listen, Token: os.Getenv("PARLEY_SPEECH_TOKEN"), Corpus: corpus, Logger: logger})
+			if err != nil {
+				return err
+			}
+			if err := s.Start(cmd.Context()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "speech server at http://%s\n", s.Addr())
+			<-cmd.Context().Done()
+			stopWithin(s.Stop, logger)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&listen, "listen", "127.0.0.1:8100", "address to listen on")
+	f.StringSliceVar(&corpus, "corpus", nil, "files and folders whose words to expect")
+	logs.bind(f, "info", "text")
+	return cmd
+}
+
+// tokenCommand makes a kiosk's token with the key of `parley dev`, or with
+// PARLEY_KIOSK_KEY.
+func tokenCommand() *cobra.Command {
+	var (
+		dir, data string
+		life      time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "token KIOSK",
+		Short: "Make a kiosk's token",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := store.Open(dir)
+			if err != nil {
+				return err
+			}
+			if _, ok := s.Kiosk(args[0]); !ok {
+				return fmt.Errorf("kiosk %q is not in the store's %s", args[0], store.File)
+			}
+			if life < time.Minute {
+				return fmt.Errorf("--life %s: must be at least 1m", life)
+			}
+			var key []byte
+			if hex, ok := os.LookupEnv("PARLEY_KIOSK_KEY"); ok {
+				key, err = parseSecret("PARLEY_KIOSK_KEY", hex)
+			} else {
+				key, err = secret(data, "kiosk.key")
+			}
+			if err != nil {
+				return err
+			}
+			token, err := gateway.NewKioskToken(key, s.ID, args[0], life)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), token)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
+	f.StringVar(&data, "data", ".parley", "folder in which `parley dev` keeps its key")
+	f.DurationVar(&life, "life", tokenLife, "how long it is good")
+	return cmd
+}
