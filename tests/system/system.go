@@ -39,6 +39,7 @@ type System struct {
 	Data string
 	Dir  string // the repository
 
+	args   []string
 	cmd    *exec.Cmd
 	exited chan struct{}
 	err    error
@@ -89,8 +90,8 @@ func Binary(t testing.TB) string {
 // ends. What it wrote is shown when the test has failed.
 func Start(t testing.TB, args ...string) *System {
 	t.Helper()
-	s := &System{Dir: Root(t), Data: t.TempDir()}
-	s.run(t, Binary(t), args)
+	s := &System{Dir: Root(t), Data: t.TempDir(), args: args}
+	s.run(t)
 	t.Cleanup(func() {
 		s.Stop(t)
 		if t.Failed() {
@@ -100,8 +101,28 @@ func Start(t testing.TB, args ...string) *System {
 	return s
 }
 
-func (s *System) run(t testing.TB, binary string, args []string) {
+// Restart starts it again after Stop, with the same data.
+func (s *System) Restart(t testing.TB) {
 	t.Helper()
+	s.run(t)
+}
+
+// Wait waits for it to end by itself and gives its exit code.
+func (s *System) Wait(t testing.TB, limit time.Duration) int {
+	t.Helper()
+	select {
+	case <-s.exited:
+	case <-time.After(limit):
+		t.Errorf("parley dev did not end within %v\n%s", limit, s.out.String())
+		s.cmd.Process.Kill()
+		<-s.exited
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
+func (s *System) run(t testing.TB) {
+	t.Helper()
+	binary := Binary(t)
 	ready := filepath.Join(s.Data, "ready.json")
 	os.Remove(ready)
 	all := append([]string{"dev",
@@ -109,7 +130,7 @@ func (s *System) run(t testing.TB, binary string, args []string) {
 		"--listen", "127.0.0.1:0", "--media", "127.0.0.1:0", "--speech-listen", "127.0.0.1:0",
 		"--temporal-port", strconv.Itoa(FreePort(t)), "--ui-port", strconv.Itoa(FreePort(t)),
 		"--ollama", "http://127.0.0.1:1", // a test does not depend on what this machine happens to run
-	}, args...)
+	}, s.args...)
 	s.cmd = exec.Command(binary, all...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	s.exited = make(chan struct{})
