@@ -166,6 +166,22 @@ func (k *Kiosk) Hush() error {
 	return k.numbered("client-message", map[string]any{"t": "interrupt"})
 }
 
+// OwnVAD says that this kiosk detects speech itself; SpeechStart and SpeechEnd
+// are then its to tell.
+func (k *Kiosk) OwnVAD() error {
+	return k.message("client-message", "", map[string]any{"t": "vad", "d": map[string]any{"mode": "kiosk"}})
+}
+
+// SpeechStart tells that the customer has begun to speak.
+func (k *Kiosk) SpeechStart() error {
+	return k.numbered("client-message", map[string]any{"t": "speech-start"})
+}
+
+// SpeechEnd tells that the customer has finished.
+func (k *Kiosk) SpeechEnd() error {
+	return k.numbered("client-message", map[string]any{"t": "speech-end"})
+}
+
 // Leave ends the conversation.
 func (k *Kiosk) Leave() error { return k.numbered("disconnect-bot", nil) }
 
