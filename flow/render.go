@@ -3,17 +3,20 @@ package flow
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 	"unicode/utf8"
 )
 
 // RenderOptions say how Render writes.
 type RenderOptions struct {
-	Colour bool // with ANSI colours, for a terminal
+	Dir    string // put before the files' names; default: none
+	Colour bool   // with ANSI colours, for a terminal
 }
 
 // Render writes diagnostics as text: place, code and message, the source line
-// with a caret beneath, and the hint. root is where the files were compiled from.
+// with a caret beneath, and the hint. root is what they
+// were compiled from.
 func Render(ds Diagnostics, root fs.FS, opts RenderOptions) string {
 	paint := func(colour, s string) string { return s }
 	if opts.Colour {
@@ -31,7 +34,9 @@ func Render(ds Diagnostics, root fs.FS, opts RenderOptions) string {
 		if d.Severity == Warning {
 			colour = yellow
 		}
-		fmt.Fprintf(&b, "%s: %s %s\n", paint(bold, d.Pos.String()), paint(colour, string(d.Severity)+" "+string(d.Code)), d.Message)
+		shown := d.Pos
+		shown.File = path.Join(opts.Dir, shown.File)
+		fmt.Fprintf(&b, "%s: %s %s\n", paint(bold, shown.String()), paint(colour, string(d.Severity)+" "+string(d.Code)), d.Message)
 		if src := lines[d.Pos.File]; d.Pos.Line >= 1 && d.Pos.Line <= len(src) {
 			line, gap, carets := excerpt(src[d.Pos.Line-1], d)
 			number := fmt.Sprint(d.Pos.Line)
