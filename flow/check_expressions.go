@@ -134,6 +134,10 @@ func (c *exprChecker) look(e *exprUse, parsed *cel.Ast) {
 	var tested []string
 	ast.PreOrderVisit(root, ast.NewExprVisitor(func(x ast.Expr) {
 		switch x.Kind() {
+		case ast.IdentKind:
+			if name := x.AsIdent(); !c.knows(name) {
+				c.undeclared(name, c.placeOf(e, parsed, x.ID(), 0, len(name)))
+			}
 		case ast.SelectKind:
 			sel := x.AsSelect()
 			operand := sel.Operand()
@@ -301,8 +305,12 @@ var (
 // typeMistake says in the author's words what CEL's type checker found.
 func (c *exprChecker) typeMistake(e *exprUse, err *common.Error) {
 	where := c.place(e, err.Location, 0)
-	if m := undeclaredError.FindStringSubmatch(err.Message); m != nil {
-		c.undeclared(e, err, m[1])
+	if m := undeclaredError.FindStringSubmatch(err.Message); m != nil { // names have been looked at
+		hint := ""
+		if nearest(m[1], functions) == "" {
+			hint = "there are " + strings.Join(functions, ", ")
+		}
+		c.ds.errorf(codeNoFunction, where, hint, "there is no function `%s`%s", m[1], didYouMean(m[1], functions))
 		return
 	}
 	message := "the expression of `" + e.field + "`: " + plainTypes(err.Message)
@@ -320,15 +328,22 @@ func (c *exprChecker) typeMistake(e *exprUse, err *common.Error) {
 	c.ds.errorf(codeType, where, hint, "%s", message)
 }
 
-// undeclared reports a name or function that there is not.
-func (c *exprChecker) undeclared(e *exprUse, err *common.Error, name string) {
-	runes := []rune(e.text.Value)
-	if column := max(err.Location.Column(), 0); err.Location.Line() == 1 && column < len(runes) && runes[column] == '(' {
-		c.ds.errorf(codeNoFunction, c.place(e, err.Location, 0), "see the expressions in the flow language's documentation", "there is no function `%s`", name)
-		return
+// functions are those of CEL's that flows have a use for.
+var functions = []string{"size", "has", "contains", "startsWith", "endsWith", "matches", "string", "int", "double"}
+
+// knows reports whether an expression may begin with a name. The names of CEL's
+// own types are not worth a suggestion, but they are no mistake.
+func (c *exprChecker) knows(name string) bool {
+	if c.roots == nil {
+		return name == "value" || slices.Contains(typeNames, name)
 	}
-	where := c.place(e, err.Location, 0)
-	where.end = &Pos{File: where.pos.File, Line: where.pos.Line, Column: where.pos.Column + len([]rune(name))}
+	return c.roots[name] != nil || slices.Contains(typeNames, name)
+}
+
+var typeNames = []string{"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"}
+
+// undeclared reports a name that there is not.
+func (c *exprChecker) undeclared(name string, where at) {
 	if c.roots == nil {
 		c.ds.errorf(codeUndeclared, where, "it knows only `value`", "`valid` does not know `%s`", name)
 		return

@@ -20,7 +20,7 @@ func checkIntents(t *tree, ds *Diagnostics) {
 		case in.to.Value != "" && in.replay:
 			ds.errorf(codeIntent, in.name.at, "keep one", "intent %q has both `to` and `replay`", name)
 		}
-		for _, lang := range t.language.supported {
+		for _, lang := range t.languages() {
 			if !in.hasPhrases(lang.Value) && len(in.phrases) > 0 {
 				ds.errorf(codeNoPhrases, in.name.at, "", "intent %q has no %s phrases", name, languageName(lang.Value))
 			}

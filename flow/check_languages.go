@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -17,8 +18,10 @@ const (
 // checkLanguages checks the languages of the flow and the slot that chooses one.
 func checkLanguages(t *tree, ds *Diagnostics) {
 	for _, lang := range t.language.supported {
-		if _, err := language.Parse(lang.Value); err != nil && lang.Value != "" {
-			ds.errorf(codeLanguage, lang.at, "write a BCP 47 tag like en, de or pt-BR", "%q is not a language", lang.Value)
+		// What is no tag at all, the schema has said.
+		var unknown language.ValueError
+		if _, err := language.Parse(lang.Value); errors.As(err, &unknown) {
+			ds.errorf(codeLanguage, lang.at, "write a BCP 47 tag like en, de or pt-BR", "there is no language %q", lang.Value)
 		}
 	}
 	t.checkSupported(t.language.initial, ds)
@@ -26,7 +29,7 @@ func checkLanguages(t *tree, ds *Diagnostics) {
 		if s.typ != "bool" || !t.collects(s.name.Value) {
 			continue
 		}
-		for _, lang := range t.language.supported {
+		for _, lang := range t.languages() {
 			if len(wordsOf(lang.Value).yes) < 2 {
 				ds.errorf(codeNoYesNo, s.name.at, "make it an enum with synonyms for each language",
 					"slot %q is bool, but yes and no are not known in %s", s.name.Value, languageName(lang.Value))
@@ -56,6 +59,14 @@ func (t *tree) collects(slot string) bool {
 	return slices.ContainsFunc(t.steps, func(s *step) bool {
 		c, ok := s.body.(*collectBody)
 		return ok && c.slot.Value == slot
+	})
+}
+
+// languages are the supported languages that exist.
+func (t *tree) languages() []Text {
+	return slices.DeleteFunc(slices.Clone(t.language.supported), func(l Text) bool {
+		_, err := language.Parse(l.Value)
+		return err != nil
 	})
 }
 

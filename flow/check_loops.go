@@ -17,6 +17,9 @@ func checkLoops(t *tree, ds *Diagnostics) {
 	// it is skipped.
 	unheard := func(from int, a arc) bool {
 		s := g.steps[from]
+		if s.verb == nil || s.broken || len(s.extra) > 0 {
+			return false // what it does is not known
+		}
 		return !s.facts.listens || a.kind == onNext && !t.asksAnew(s)
 	}
 	for _, circle := range g.circles(unheard) {

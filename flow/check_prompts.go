@@ -74,7 +74,7 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 				wanted[p.text] = true
 				if !slices.ContainsFunc(u.with, func(w pair) bool { return w.key.Value == p.text }) {
 					text := f.byKey[key]
-					ds.errorf(codePlaceholder, f.placeholderAt(text, p), "", "%s %q uses {%s}; %s passes %s",
+					ds.errorf(codePlaceholder, f.at(text, p.offset, len(p.text)+2), "", "%s %q uses {%s}; %s passes %s",
 						languageName(f.language), key, p.text, u.by, u.passes())
 				}
 			}
@@ -84,6 +84,9 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 				ds.warnf(codeUnusedWith, w.key.at, "", "%s passes %q, but %q does not use {%s} in any language", u.by, w.key.Value, key, w.key.Value)
 			}
 		}
+	}
+	if t.damaged {
+		return // what seems unused may be used where it cannot be read
 	}
 	reported := map[string]bool{}
 	for _, f := range t.prompts {
@@ -118,7 +121,7 @@ func (t *tree) templates(ds *Diagnostics) map[*promptFile]map[string][]part {
 			text := p.val.text()
 			parts, err := parseTemplate(text.Value)
 			if err != nil {
-				ds.errorf(codeTemplate, text.at, "", "%s %q: %v", languageName(f.language), p.key.Value, err)
+				ds.errorf(codeTemplate, f.at(text, err.offset, err.width), "", "%s %q: %v", languageName(f.language), p.key.Value, err)
 				continue
 			}
 			out[f][p.key.Value] = parts
@@ -157,15 +160,15 @@ func (t *tree) checkTranslated(u use, ds *Diagnostics) {
 	}
 }
 
-// placeholderAt is the place of a placeholder in a prompt's text.
-func (f *promptFile) placeholderAt(text Text, p part) at {
-	before := text.Value[:p.offset]
+// at is the place of a piece of a prompt's text; offset is in bytes, width in
+// characters.
+func (f *promptFile) at(text Text, offset, width int) at {
+	before := text.Value[:offset]
 	line := 1 + strings.Count(before, "\n")
 	column := len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))
-	pos := text.within(line, column)
-	where := at{pos: pos}
-	if pos != text.at.pos {
-		where.end = &Pos{File: pos.File, Line: pos.Line, Column: pos.Column + len([]rune(p.text)) + 2}
+	where := at{pos: text.within(line, column)}
+	if where.pos != text.at.pos || offset == 0 {
+		where.end = &Pos{File: where.pos.File, Line: where.pos.Line, Column: where.pos.Column + width}
 	}
 	return where
 }

@@ -16,8 +16,9 @@ func checkReachable(t *tree, ds *Diagnostics) {
 		return
 	}
 	reached := g.from(start, anyArc)
+	leadsAstray := slices.ContainsFunc(t.steps, func(s *step) bool { return g.leadsAstray(t, s) })
 	for i, s := range t.steps {
-		if !reached[i] {
+		if !reached[i] && !leadsAstray { // a name that means no step may have meant this one
 			ds.errorf(codeUnreachable, s.name.at, "lead a step's `next` here, or delete it",
 				"step %q can never be reached from %q", s.name.Value, t.steps[start].name.Value)
 		}
@@ -42,12 +43,17 @@ func checkReachable(t *tree, ds *Diagnostics) {
 	}
 }
 
+// leadsAstray reports whether a step names one that does not exist.
+func (g graph) leadsAstray(t *tree, s *step) bool {
+	return slices.ContainsFunc(t.edges(s), func(e edge) bool { return t.resolve(e.to.Value) == "" })
+}
+
 // endings are the steps from which an end can be reached. A name that means no
 // step is reported elsewhere and counts as a way out.
 func (g graph) endings(t *tree) []bool {
 	ends := make([]bool, len(g.steps))
 	for i, s := range g.steps {
-		ends[i] = s.facts.ends || s.verb == nil || len(g.out[i]) < len(t.edges(s)) || len(s.extra) > 0
+		ends[i] = s.facts.ends || s.verb == nil || g.leadsAstray(t, s)
 	}
 	for changed := true; changed; {
 		changed = false

@@ -112,9 +112,9 @@ func reason(err error) error {
 func readPrompts(root fs.FS, t *tree, ds *Diagnostics) []*promptFile {
 	var files []*promptFile
 	seen := map[string]bool{}
-	for _, lang := range t.language.supported {
+	for _, lang := range t.languages() {
 		name := path.Join(t.promptsDir.Value, lang.Value+".yaml")
-		if t.promptsDir.Value == "" || lang.Value == "" || seen[lang.Value] || !fs.ValidPath(name) {
+		if t.promptsDir.Value == "" || seen[lang.Value] || !fs.ValidPath(name) {
 			continue
 		}
 		seen[lang.Value] = true

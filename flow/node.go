@@ -82,7 +82,15 @@ func (n node) texts() []Text {
 	return out
 }
 
-func (n node) boolean() bool { return n.y != nil && n.y.Kind == yaml.ScalarNode && n.y.Value == "true" }
+// boolean is a bool; a bare yes is one too, as its author meant, although F604
+// has said what is wrong with it.
+func (n node) boolean() bool {
+	if n.y == nil || n.y.Kind != yaml.ScalarNode {
+		return false
+	}
+	return n.y.ShortTag() == "!!bool" && strings.EqualFold(n.y.Value, "true") ||
+		n.bareBool() && slices.Contains([]string{"yes", "on", "y"}, strings.ToLower(n.y.Value))
+}
 
 func (n node) integer() int {
 	if n.y == nil {

@@ -129,7 +129,7 @@ func (n node) reportUnknown(f schemas.Fault, ds *Diagnostics) bool {
 		case slices.Contains(later[f.Def], p.key.Value):
 			notYet = append(notYet, p.key)
 		default:
-			ds.errorf(codeUnknownField, p.key.at, "the fields here are "+strings.Join(known, ", "), "unknown field %q%s", p.key.Value, didYouMean(p.key.Value, known))
+			ds.errorf(codeUnknownField, p.key.at, "the fields here are "+strings.Join(known, ", "), "unknown field %q", p.key.Value)
 		}
 	}
 	if len(notYet) == 0 {
@@ -173,7 +173,7 @@ func explain(f schemas.Fault, key Text, val node, unsupported bool, ds *Diagnost
 	case f.Keyword == "type" && f.Def == "duration":
 		ds.errorf(codeDuration, where, advice, "%s is a duration, but this is %s", name, val.kind())
 	case f.Keyword == "type":
-		ds.errorf(codeKind, where, "", "%s must be %s, but this is %s", name, kinds(f.Rule["type"]), val.kind())
+		ds.errorf(codeKind, where, advice, "%s must be %s, but this is %s", name, kinds(f.Rule["type"]), val.kind())
 	case f.Keyword == "pattern" && f.Def == "duration":
 		ds.errorf(codeDuration, where, advice, "%s cannot be %q", name, value)
 	case f.Keyword == "pattern":

@@ -3,23 +3,46 @@ package flow
 import (
 	"fmt"
 	"strings"
-
-	"github.com/agnivade/levenshtein"
 )
 
 // nearest is the candidate that a misspelt word most likely meant, or "". Ties
 // go to the earlier one.
 func nearest(word string, candidates []string) string {
-	best, limit := "", 1+len(word)/4 // one slip in a short word, more in a long one
-	if len(word) > 100 {
+	if len(word) < 2 || len(word) > 64 {
 		return ""
 	}
+	best, limit := "", max(1, len(word)/3) // one slip in a short word, more in a long one
 	for _, c := range candidates {
-		if d := levenshtein.ComputeDistance(word, c); d <= limit && d < len(word) {
+		if d := slips(word, c); d <= limit {
 			best, limit = c, d-1
 		}
 	}
 	return best
+}
+
+// slips counts the letters to insert, delete, replace or swap with their
+// neighbour to make b of a (optimal string alignment). A swap is one slip: "aks"
+// is a typical misspelling of "ask", and Levenshtein's distance would count two.
+func slips(a, b string) int {
+	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, above, row = above, row, before
+	}
+	return above[len(b)]
 }
 
 // didYouMean is "; did you mean "ask"?", or nothing.

@@ -151,6 +151,7 @@ func parseTree(src *source, broken []string) *tree {
 				t.damaged = t.damaged || slices.Contains(leading, field)
 			}
 		}
+		t.damaged = t.damaged || len(s.extra) > 0
 		if t.byName[s.name.Value] == nil {
 			t.byName[s.name.Value] = s
 			t.steps = append(t.steps, s)

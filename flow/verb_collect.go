@@ -36,6 +36,7 @@ func (b *collectBody) check(t *tree, s *step, ds *Diagnostics) {
 	if slot == nil {
 		if b.slot.Value != "" {
 			t.undeclared("slot", b.slot, b.slot.Value, ds)
+			s.facts.sets = []string{"slots." + nearest(b.slot.Value, sortedKeys(t.names().slots))} // as it was meant
 		}
 		return
 	}

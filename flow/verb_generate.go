@@ -46,14 +46,13 @@ func (b *generateBody) facts() facts {
 	for _, e := range f.exprs {
 		e.toModel = true
 	}
-	if b.into.Value != "" {
-		f.sets = []string{"vars." + b.into.Value}
-	}
 	return f
 }
 
-func (b *generateBody) check(t *tree, _ *step, ds *Diagnostics) {
-	t.checkVar(b.into, "into", ds, "text", "string")
+func (b *generateBody) check(t *tree, s *step, ds *Diagnostics) {
+	if into := t.checkVar(b.into, "into", ds, "text", "string"); into != "" {
+		s.facts.sets = []string{"vars." + into}
+	}
 	t.checkVar(b.groundedIn, "grounded_in", ds, "list(passage)")
 }
 
@@ -70,15 +69,16 @@ func (b *generateBody) lower(_ *tree, s *Step) {
 	}
 }
 
-// checkVar checks that a field names a var of one of the given types.
-func (t *tree) checkVar(name Text, field string, ds *Diagnostics, allowed ...Type) {
+// checkVar checks that a field names a var of one of the given types. It answers
+// the var that is meant, misspelt or not; "" for none.
+func (t *tree) checkVar(name Text, field string, ds *Diagnostics, allowed ...Type) string {
 	if name.Value == "" {
-		return
+		return ""
 	}
 	typ, ok := typesOf(t.vars)[name.Value]
 	if !ok {
 		t.undeclared("var", name, name.Value, ds)
-		return
+		return nearest(name.Value, sortedKeys(t.names().vars))
 	}
 	if !slices.Contains(allowed, typ) {
 		names := make([]string, len(allowed))
@@ -87,4 +87,5 @@ func (t *tree) checkVar(name Text, field string, ds *Diagnostics, allowed ...Typ
 		}
 		ds.errorf(codeType, name.at, "", "`%s` needs a var of type %s, but %q is %s", field, strings.Join(names, " or "), name.Value, typ)
 	}
+	return name.Value
 }

@@ -30,7 +30,6 @@ type retrieveBody struct {
 func (b *retrieveBody) facts() facts {
 	f := facts{
 		exprs:  []*exprUse{{text: b.query, field: "query", want: "text"}},
-		sets:   []string{"vars." + b.into.Value},
 		silent: true,
 	}
 	for _, p := range b.filter {
@@ -39,8 +38,8 @@ func (b *retrieveBody) facts() facts {
 	return f
 }
 
-func (b *retrieveBody) check(t *tree, _ *step, ds *Diagnostics) {
-	t.checkVar(b.into, "into", ds, "list(passage)")
+func (b *retrieveBody) check(t *tree, s *step, ds *Diagnostics) {
+	s.facts.sets = []string{"vars." + t.checkVar(b.into, "into", ds, "list(passage)")}
 }
 
 func (b *retrieveBody) lower(_ *tree, s *Step) {
