@@ -35,19 +35,28 @@ func checkAssigned(t *tree, ds *Diagnostics) {
 		}
 	}
 	for i, s := range g.steps {
+		reads := slices.Clone(s.facts.reads)
 		for _, e := range s.facts.exprs {
-			for _, r := range e.reads {
-				if known[i] == nil || known[i][r.name] {
-					continue
-				}
-				if via := g.unsetVia(start, i, r.name, t); via != "" {
-					ds.errorf(codeUnset, r.at, "", "`%s` is read here, but on the path through %q nothing has set it", r.name, via)
-				} else {
-					ds.errorf(codeUnset, r.at, "", "`%s` is read here, but nothing has set it", r.name)
-				}
+			reads = append(reads, e.reads...)
+		}
+		for _, r := range reads {
+			if known[i] == nil || known[i][r.name] || !t.declared(r.name) {
+				continue
+			}
+			if via := g.unsetVia(start, i, r.name, t); via != "" {
+				ds.errorf(codeUnset, r.at, "", "`%s` is read here, but on the path through %q nothing has set it", r.name, via)
+			} else {
+				ds.errorf(codeUnset, r.at, "", "`%s` is read here, but nothing has set it", r.name)
 			}
 		}
 	}
+}
+
+// declared reports whether "slots.x" or "vars.x" is there; F201 has reported one
+// that is not.
+func (t *tree) declared(name string) bool {
+	_, typ := t.target(Text{Value: name})
+	return typ != ""
 }
 
 func (t *tree) knownAtStart() map[string]bool {

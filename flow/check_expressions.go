@@ -141,11 +141,15 @@ func (c *exprChecker) look(e *exprUse, parsed *cel.Ast) {
 		case ast.SelectKind:
 			sel := x.AsSelect()
 			operand := sel.Operand()
-			if operand.Kind() != ast.IdentKind || c.roots[operand.AsIdent()] == nil {
+			if operand.Kind() != ast.IdentKind {
 				return
 			}
 			kind, name := operand.AsIdent(), sel.FieldName()
-			if !slices.Contains(c.roots[kind], name) {
+			known, ok := c.roots[kind]
+			if !ok {
+				return
+			}
+			if !slices.Contains(known, name) {
 				c.unknownField(e, parsed, x, kind, name)
 				return
 			}
@@ -337,7 +341,8 @@ func (c *exprChecker) knows(name string) bool {
 	if c.roots == nil {
 		return name == "value" || slices.Contains(typeNames, name)
 	}
-	return c.roots[name] != nil || slices.Contains(typeNames, name)
+	_, isRoot := c.roots[name]
+	return isRoot || slices.Contains(typeNames, name)
 }
 
 var typeNames = []string{"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"}

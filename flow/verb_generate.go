@@ -43,6 +43,9 @@ func (b *generateBody) facts() facts {
 	if b.question.Value != "" {
 		f.exprs = append(f.exprs, &exprUse{text: b.question, field: "question", want: "text"})
 	}
+	if b.groundedIn.Value != "" {
+		f.reads = []read{{name: "vars." + b.groundedIn.Value, at: b.groundedIn.at}}
+	}
 	for _, e := range f.exprs {
 		e.toModel = true
 	}

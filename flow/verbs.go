@@ -24,6 +24,7 @@ type body interface {
 type facts struct {
 	prompts []promptUse
 	exprs   []*exprUse
+	reads   []read   // slots and vars that it needs beside those in its expressions
 	edges   []edge   // where it can go, beside `next`, `catch` and the ladders
 	sets    []string // "slots.x" and "vars.x" that have a value when it goes on to `next`
 	forgets string   // "slots.x" whose answer is forgotten when the step is reached
