@@ -80,7 +80,7 @@ func (c *exprChecker) check(env *cel.Env, e *exprUse) {
 	parsed, iss := env.Parse(e.text.Value)
 	if iss.Err() != nil {
 		first := iss.Errors()[0]
-		c.ds.errorf(codeExprSyntax, c.place(e, first.Location, 0), "", "the expression of `%s` cannot be read: %s", e.field, syntaxMessage(first.Message))
+		c.ds.errorf(codeExprSyntax, c.place(e, first.Location), "", "the expression of `%s` cannot be read: %s", e.field, syntaxMessage(first.Message))
 		return
 	}
 	before := len(*c.ds)
@@ -98,19 +98,16 @@ func (c *exprChecker) check(env *cel.Env, e *exprUse) {
 	c.compare(e, checked.OutputType())
 }
 
-// place maps a place in an expression to one in the file. skip is how many
-// characters after it the mistake begins.
-func (c *exprChecker) place(e *exprUse, loc common.Location, skip int) at {
-	return at{pos: e.text.within(loc.Line(), max(loc.Column(), 0)+skip)}
+// place maps a place in an expression to one in the file.
+func (c *exprChecker) place(e *exprUse, loc common.Location) at {
+	return e.text.span(loc.Line(), max(loc.Column(), 0), 0)
 }
 
+// placeOf is the place of a part of an expression. skip is how many characters
+// after the part's beginning the mistake begins; 0 for width: not known.
 func (c *exprChecker) placeOf(e *exprUse, parsed *cel.Ast, id int64, skip, width int) at {
 	loc := parsed.NativeRep().SourceInfo().GetStartLocation(id)
-	where := c.place(e, loc, skip)
-	if width > 0 {
-		where.end = &Pos{File: where.pos.File, Line: where.pos.Line, Column: where.pos.Column + width}
-	}
-	return where
+	return e.text.span(loc.Line(), max(loc.Column(), 0)+skip, width)
 }
 
 // iterating are CEL's macros that go through a collection.
@@ -308,7 +305,7 @@ var (
 
 // typeMistake says in the author's words what CEL's type checker found.
 func (c *exprChecker) typeMistake(e *exprUse, err *common.Error) {
-	where := c.place(e, err.Location, 0)
+	where := c.place(e, err.Location)
 	if m := undeclaredError.FindStringSubmatch(err.Message); m != nil { // names have been looked at
 		hint := ""
 		if nearest(m[1], functions) == "" {

@@ -74,7 +74,7 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 				wanted[p.text] = true
 				if !slices.ContainsFunc(u.with, func(w pair) bool { return w.key.Value == p.text }) {
 					text := f.byKey[key]
-					ds.errorf(codePlaceholder, f.at(text, p.offset, len(p.text)+2), "", "%s %q uses {%s}; %s passes %s",
+					ds.errorf(codePlaceholder, pieceOf(text, p.offset, len(p.text)+2), "", "%s %q uses {%s}; %s passes %s",
 						languageName(f.language), key, p.text, u.by, u.passes())
 				}
 			}
@@ -121,7 +121,7 @@ func (t *tree) templates(ds *Diagnostics) map[*promptFile]map[string][]part {
 			text := p.val.text()
 			parts, err := parseTemplate(text.Value)
 			if err != nil {
-				ds.errorf(codeTemplate, f.at(text, err.offset, err.width), "", "%s %q: %v", languageName(f.language), p.key.Value, err)
+				ds.errorf(codeTemplate, pieceOf(text, err.offset, err.width), "", "%s %q: %v", languageName(f.language), p.key.Value, err)
 				continue
 			}
 			out[f][p.key.Value] = parts
@@ -160,15 +160,11 @@ func (t *tree) checkTranslated(u use, ds *Diagnostics) {
 	}
 }
 
-// at is the place of a piece of a prompt's text; offset is in bytes, width in
+// pieceOf is the place of a piece of a prompt's text; offset is in bytes, width in
 // characters.
-func (f *promptFile) at(text Text, offset, width int) at {
+func pieceOf(text Text, offset, width int) at {
 	before := text.Value[:offset]
 	line := 1 + strings.Count(before, "\n")
 	column := len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))
-	where := at{pos: text.within(line, column)}
-	if where.pos != text.at.pos || offset == 0 {
-		where.end = &Pos{File: where.pos.File, Line: where.pos.Line, Column: where.pos.Column + width}
-	}
-	return where
+	return text.span(line, column, width)
 }

@@ -181,11 +181,15 @@ type Text struct {
 	node  node
 }
 
-// within is the place of a character of the text's value: line from 1, column
-// from 0.
-func (t Text) within(line, column int) Pos {
+// span is the place of a piece of the text's value: line from 1, column from 0,
+// width in characters.
+func (t Text) span(line, column, width int) at {
 	if t.node.y == nil {
-		return t.at.pos
+		return t.at
 	}
-	return t.node.src.within(t.node.y, line, column)
+	where := at{pos: t.node.src.within(t.node.y, line, column)}
+	if end := t.node.src.within(t.node.y, line, column+width); end.Line == where.pos.Line && end.Column > where.pos.Column {
+		where.end = &end
+	}
+	return where
 }
