@@ -167,9 +167,9 @@ func (p *Program) Prompt(lang, key string, with With, s Scope) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("prompt %q has no text in %q", key, lang)
 	}
-	tpl, err := parseTemplate(text)
-	if err != nil {
-		return "", fmt.Errorf("prompt %q in %q: %w", key, lang, err)
+	tpl, bad := parseTemplate(text)
+	if bad != nil {
+		return "", fmt.Errorf("prompt %q in %q: %w", key, lang, bad)
 	}
 	words := wordsOf(lang)
 	var b strings.Builder

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -13,8 +12,18 @@ type part struct {
 	offset      int // of its first byte in the prompt's text
 }
 
+// A templateError is a brace out of place.
+type templateError struct {
+	offset  int // in bytes
+	width   int // in characters
+	message string
+}
+
+// Error says what is wrong.
+func (e *templateError) Error() string { return e.message }
+
 // parseTemplate splits a prompt at its {placeholders}. {{ and }} are braces.
-func parseTemplate(text string) ([]part, error) {
+func parseTemplate(text string) ([]part, *templateError) {
 	var parts []part
 	var lit strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -26,11 +35,11 @@ func parseTemplate(text string) ([]part, error) {
 		case c == '{':
 			end := strings.IndexByte(text[i:], '}')
 			if end < 0 {
-				return nil, errors.New("{ is never closed; write {{ for a brace")
+				return nil, &templateError{i, 1, "{ is never closed; write {{ for a brace"}
 			}
 			name := text[i+1 : i+end]
 			if !isName(name) {
-				return nil, fmt.Errorf("{%s} is not a placeholder; write {{ for a brace", name)
+				return nil, &templateError{i, len([]rune(name)) + 2, fmt.Sprintf("{%s} is not a placeholder; write {{ for a brace", name)}
 			}
 			if lit.Len() > 0 {
 				parts = append(parts, part{text: lit.String()})
@@ -39,7 +48,7 @@ func parseTemplate(text string) ([]part, error) {
 			parts = append(parts, part{text: name, placeholder: true, offset: i})
 			i += end
 		case c == '}':
-			return nil, errors.New("} has no {; write }} for a brace")
+			return nil, &templateError{i, 1, "} has no {; write }} for a brace"}
 		default:
 			lit.WriteByte(c)
 		}

@@ -1,0 +1,25 @@
+package flow
+
+const codeOldAnswer Code = "F205"
+
+// checkAskAnew checks slots that a customer is asked for again and again. A text
+// or a bool answers the question of the moment, so a second visit means a new
+// answer; a string, number or enum is a fact that is known once it was told.
+func checkAskAnew(t *tree, ds *Diagnostics) {
+	g := t.graph()
+	for _, circle := range g.circles(anyArc) {
+		for _, i := range circle {
+			s := g.steps[i]
+			c, ok := s.body.(*collectBody)
+			if !ok {
+				continue
+			}
+			slot := t.slot(c.slot.Value)
+			if slot == nil || slot.askAnew.there() || slot.typ != "text" && slot.typ != "bool" {
+				continue
+			}
+			ds.errorf(codeOldAnswer, c.slot.at, "or `ask_anew: false` to keep the answer on purpose",
+				"slot %q keeps its old answer when %q is reached again; set `ask_anew: true`", slot.name.Value, s.name.Value)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package flow
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+const codeUnset Code = "F204"
+
+// checkAssigned checks that a slot or var has a value on every path to where it
+// is read: an expression over something unset has no value at run time.
+func checkAssigned(t *tree, ds *Diagnostics) {
+	g := t.graph()
+	start := slices.IndexFunc(t.steps, func(s *step) bool { return s.name.Value == t.resolve(t.start.Value) })
+	if start < 0 || t.damaged {
+		return
+	}
+	known := make([]map[string]bool, len(g.steps)) // on entry, on every path; nil: not reached yet
+	known[start] = t.knownAtStart()
+	for todo := []int{start}; len(todo) > 0; todo = todo[1:] {
+		i := todo[0]
+		for _, a := range g.out[i] {
+			after := g.steps[i].after(known[i], a.edge)
+			if known[a.target] == nil {
+				known[a.target] = after
+				todo = append(todo, a.target)
+				continue
+			}
+			before := len(known[a.target])
+			maps.DeleteFunc(known[a.target], func(name string, _ bool) bool { return !after[name] })
+			if len(known[a.target]) < before {
+				todo = append(todo, a.target)
+			}
+		}
+	}
+	for i, s := range g.steps {
+		reads := slices.Clone(s.facts.reads)
+		for _, e := range s.facts.exprs {
+			reads = append(reads, e.reads...)
+		}
+		for _, r := range reads {
+			if known[i] == nil || known[i][r.name] || !t.declared(r.name) {
+				continue
+			}
+			if via := g.unsetVia(start, i, r.name, t); via != "" {
+				ds.errorf(codeUnset, r.at, "", "`%s` is read here, but on the path through %q nothing has set it", r.name, via)
+			} else {
+				ds.errorf(codeUnset, r.at, "", "`%s` is read here, but nothing has set it", r.name)
+			}
+		}
+	}
+}
+
+// declared reports whether "slots.x" or "vars.x" is there; F201 has reported one
+// that is not.
+func (t *tree) declared(name string) bool {
+	_, typ := t.target(Text{Value: name})
+	return typ != ""
+}
+
+func (t *tree) knownAtStart() map[string]bool {
+	known := map[string]bool{}
+	for _, s := range t.slots {
+		if s.initial.there() {
+			known["slots."+s.name.Value] = true
+		}
+	}
+	return known
+}
+
+// after is what has a value when a step has been left along an edge.
+func (s *step) after(known map[string]bool, e edge) map[string]bool {
+	out := maps.Clone(known)
+	delete(out, s.facts.forgets)
+	switch {
+	case e.kind == onNext:
+		for _, name := range s.facts.sets {
+			out[name] = true
+		}
+	case e.when != nil:
+		for _, name := range e.when.has {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// unsetVia is the step before the last on a shortest path that leaves a name
+// without a value.
+func (g graph) unsetVia(start, target int, name string, t *tree) string {
+	type place struct {
+		step int
+		set  bool
+	}
+	first := place{start, t.knownAtStart()[name]}
+	prev := map[place]place{first: first}
+	for todo := []place{first}; len(todo) > 0; todo = todo[1:] {
+		p := todo[0]
+		if p.step == target && !p.set {
+			if p == first {
+				return ""
+			}
+			return g.steps[prev[p].step].name.Value
+		}
+		for _, a := range g.out[p.step] {
+			next := place{a.target, g.steps[p.step].after(map[string]bool{name: p.set}, a.edge)[name]}
+			if _, ok := prev[next]; !ok {
+				prev[next] = p
+				todo = append(todo, next)
+			}
+		}
+	}
+	return ""
+}
+
+// slot is the slot of a read, or "".
+func (r read) slot() string {
+	name, ok := strings.CutPrefix(r.name, "slots.")
+	if !ok {
+		return ""
+	}
+	return name
+}

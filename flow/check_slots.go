@@ -1,0 +1,97 @@
+package flow
+
+import (
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const codeSlot Code = "F210"
+
+// checkSlots checks that slots are complete and that what they name are their
+// own values.
+func checkSlots(t *tree, ds *Diagnostics) {
+	for _, s := range t.slots {
+		name := s.name.Value
+		if s.typ == "enum" && len(s.values) == 0 {
+			ds.errorf(codeSlot, s.name.at, "", "enum slot %q needs `values`", name)
+		}
+		if s.typ != "enum" && s.typ != "" {
+			for _, field := range []string{"values", "synonyms"} {
+				if n := s.node.field(field); n.there() {
+					ds.errorf(codeSlot, n.at(), "", "`%s` belongs to an enum; slot %q is %s", field, name, s.typ)
+				}
+			}
+		}
+		if n := s.node.field("max_len"); n.there() && s.typ != "text" && s.typ != "string" {
+			ds.errorf(codeSlot, n.at(), "", "`max_len` belongs to text; slot %q is %s", name, s.typ)
+		}
+		s.checkInitial(ds)
+		for _, lang := range s.synonyms {
+			t.checkSupported(lang.key, ds)
+			for _, value := range lang.val.pairs() {
+				if s.typ == "enum" && !s.hasValue(value.key.Value) {
+					s.notAValue(value.key.Value, value.key.at, ds)
+				}
+			}
+		}
+	}
+}
+
+func (s *slotDecl) checkInitial(ds *Diagnostics) {
+	if !s.initial.there() || s.initial.y.Kind != yaml.ScalarNode {
+		return
+	}
+	if s.typ == "enum" {
+		if text := s.initial.text().Value; !s.hasValue(text) {
+			s.notAValue(text, s.initial.at(), ds)
+		}
+		return
+	}
+	if s.initialValue() == nil && !s.initial.bareBool() {
+		ds.errorf(codeType, s.initial.at(), "", "`initial` of slot %q must be %s, but this is %s", s.name.Value, s.typ, s.initial.kind())
+	}
+}
+
+// initialValue is `initial` as the slot's type has it, or nil.
+func (s *slotDecl) initialValue() any {
+	text := s.initial.text().Value
+	switch s.typ {
+	case "bool":
+		if s.initial.y.ShortTag() == "!!bool" {
+			return s.initial.boolean()
+		}
+	case "int":
+		if i, err := strconv.ParseInt(text, 10, 64); err == nil && !isText(s.initial.y) {
+			return i
+		}
+	case "number":
+		if f, err := strconv.ParseFloat(text, 64); err == nil && !isText(s.initial.y) {
+			return f
+		}
+	default:
+		if isText(s.initial.y) {
+			return text
+		}
+	}
+	return nil
+}
+
+func (s *slotDecl) hasValue(v string) bool {
+	return slices.ContainsFunc(s.values, func(t Text) bool { return t.Value == v })
+}
+
+// notAValue is F203.
+func (s *slotDecl) notAValue(v string, where at, ds *Diagnostics) {
+	values := make([]string, len(s.values))
+	list := ""
+	for i, t := range s.values {
+		values[i] = t.Value
+		if i > 0 {
+			list += ", "
+		}
+		list += t.Value
+	}
+	ds.errorf(codeNotAValue, where, "", "%q is not a value of slot %q (%s)%s", v, s.name.Value, list, didYouMean(v, values))
+}

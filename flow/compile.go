@@ -1,0 +1,276 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/praesenz/parley/schemas"
+)
+
+// What holds where a flow says nothing else.
+const (
+	defaultStartTimeout = 6 * time.Second
+	defaultEndSilence   = 500 * time.Millisecond
+	defaultMaxUtterance = 20 * time.Second
+	defaultTurns        = 40
+	defaultDuration     = 10 * time.Minute
+	defaultVisits       = 6
+	defaultMinWords     = 2
+)
+
+// A Source is a flow on its author's disk.
+type Source struct {
+	FS   fs.FS  // the store's folder; `prompts` is relative to it
+	Path string // of the flow file in FS
+	// Collections are the knowledge collections that there are; nil: not known,
+	// and `retrieve.index` is not checked.
+	Collections []string
+}
+
+// checks all run over a parsed flow; each reports what it finds and none stops.
+// checkVerbs and checkExpressions come first because they complete the facts
+// that the others read.
+var checks = []func(*tree, *Diagnostics){
+	checkVerbs,
+	checkExpressions,
+	checkLanguages,
+	checkSlots,
+	checkIntents,
+	checkTargets,
+	checkReachable,
+	checkLoops,
+	checkAssigned,
+	checkAskAnew,
+	checkPrompts,
+	checkCollections,
+	checkSilence,
+	checkSensitive,
+}
+
+// Compile turns source into a Plan, or returns an *InvalidError with every
+// reason that it cannot.
+func Compile(src Source) (*Plan, error) {
+	t, ds := analyse(src)
+	if len(ds.Errors()) > 0 {
+		return nil, &InvalidError{Diagnostics: ds}
+	}
+	return lower(t)
+}
+
+// Check is everything that can be said about a flow, warnings included, in order
+// of position.
+func Check(src Source) Diagnostics {
+	_, ds := analyse(src)
+	return ds
+}
+
+func analyse(in Source) (*tree, Diagnostics) {
+	var ds Diagnostics
+	src := readYAML(in.FS, in.Path, &ds)
+	if src == nil || src.root == nil {
+		ds.sort()
+		return nil, ds
+	}
+	t := parseTree(src, checkStructure(src, schemas.Flow(), &ds))
+	t.collections = in.Collections
+	t.prompts = readPrompts(in.FS, t, &ds)
+	for _, check := range checks {
+		check(t, &ds)
+	}
+	ds.sort()
+	return t, ds
+}
+
+// readYAML reads and parses a file; nil says that it cannot be read.
+func readYAML(root fs.FS, name string, ds *Diagnostics) *source {
+	start := at{pos: Pos{File: name, Line: 1, Column: 1}}
+	text, err := readSource(root, name)
+	switch {
+	case errors.Is(err, errTooBig):
+		ds.errorf(codeTooBig, start, "split the flow in two", "%v", err)
+		return nil
+	case err != nil:
+		ds.errorf(codeNotYAML, start, "", "the file cannot be read: %v", reason(err))
+		return nil
+	}
+	return parseYAML(name, text, ds)
+}
+
+// reason is why a file cannot be read, without its name on this machine.
+func reason(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// readPrompts reads the prompts of every language that the flow supports.
+func readPrompts(root fs.FS, t *tree, ds *Diagnostics) []*promptFile {
+	var files []*promptFile
+	seen := map[string]bool{}
+	for _, lang := range t.languages() {
+		name := path.Join(t.promptsDir.Value, lang.Value+".yaml")
+		if t.promptsDir.Value == "" || seen[lang.Value] || !fs.ValidPath(name) {
+			continue
+		}
+		seen[lang.Value] = true
+		f := &promptFile{language: lang.Value, path: name, byKey: map[string]Text{}}
+		files = append(files, f)
+		if _, err := fs.Stat(root, name); err != nil {
+			ds.errorf(codePromptFile, lang.at, "", "there is no %s: the %s prompts belong there", name, languageName(lang.Value))
+			continue
+		}
+		src := readYAML(root, name, ds)
+		if src == nil || src.root == nil {
+			continue
+		}
+		checkStructure(src, schemas.Prompts(), ds)
+		f.readable = true
+		f.texts = node{src.root, src}.pairs()
+		for _, p := range f.texts {
+			f.byKey[p.key.Value] = p.val.text()
+		}
+	}
+	return files
+}
+
+// lower makes the plan of a flow without mistakes.
+func lower(t *tree) (*Plan, error) {
+	p := &Plan{
+		Interpreter: Interpreter,
+		Flow:        t.name.Value,
+		Version:     t.version.Value,
+		About:       t.about.Value,
+		Languages:   Languages{Default: t.language.initial.Value, Slot: t.language.slot.Value},
+		Inputs:      typesOf(t.inputs),
+		Slots:       make(map[string]Slot, len(t.slots)),
+		Vars:        typesOf(t.vars),
+		Listen:      t.listen,
+		BargeIn:     BargeIn{Mode: "speech", MinWords: defaultMinWords},
+		NoInput:     t.noInput.lower(),
+		NoMatch:     t.noMatch.lower(),
+		Limits:      t.limits,
+		Start:       t.start.Value,
+		Steps:       make(map[string]Step, len(t.steps)),
+		Prompts:     make(map[string]map[string]string, len(t.prompts)),
+	}
+	if t.bargeIn != nil {
+		p.BargeIn = *t.bargeIn
+	}
+	for _, lang := range t.language.supported {
+		p.Languages.Supported = append(p.Languages.Supported, lang.Value)
+	}
+	for _, s := range t.slots {
+		p.Slots[s.name.Value] = s.lower()
+	}
+	for _, in := range t.intents {
+		p.Intents = append(p.Intents, in.lower())
+	}
+	for _, s := range t.steps {
+		p.Steps[s.name.Value] = s.lower(t)
+	}
+	// Only what the flow speaks travels with a conversation.
+	for _, f := range t.prompts {
+		used := map[string]string{}
+		for _, u := range t.promptUses() {
+			if text, ok := f.byKey[u.key.Value]; ok {
+				used[u.key.Value] = text.Value
+			}
+		}
+		p.Prompts[f.language] = used
+	}
+	sum, err := p.Sum()
+	if err != nil {
+		return nil, fmt.Errorf("compile %s: %w", t.src.name, err)
+	}
+	p.SHA256 = sum
+	return p, nil
+}
+
+func (l *ladder) lower() Ladder {
+	if l == nil {
+		return Ladder{}
+	}
+	out := Ladder{Then: l.then.Value}
+	for _, key := range l.say {
+		out.Say = append(out.Say, key.Value)
+	}
+	return out
+}
+
+func (in *intentDecl) lower() Intent {
+	out := Intent{Name: in.name.Value, Phrases: map[string][]string{}, To: in.to.Value, Replay: in.replay}
+	for _, p := range in.phrases {
+		for _, phrase := range p.val.texts() {
+			out.Phrases[p.key.Value] = append(out.Phrases[p.key.Value], phrase.Value)
+		}
+	}
+	return out
+}
+
+func (s *slotDecl) lower() Slot {
+	out := Slot{
+		Type:      s.typ,
+		AskAnew:   s.askAnew.boolean(),
+		MaxLen:    s.node.field("max_len").integer(),
+		Valid:     s.valid.Value,
+		Sensitive: s.node.field("sensitive").boolean(),
+	}
+	for _, v := range s.values {
+		out.Values = append(out.Values, v.Value)
+	}
+	if s.initial.there() {
+		out.Initial = s.initialValue()
+	}
+	for _, lang := range s.synonyms {
+		if out.Synonyms == nil {
+			out.Synonyms = map[string]map[string][]string{}
+		}
+		byValue := map[string][]string{}
+		for _, value := range lang.val.pairs() {
+			for _, way := range value.val.texts() {
+				byValue[value.key.Value] = append(byValue[value.key.Value], way.Value)
+			}
+		}
+		out.Synonyms[lang.key.Value] = byValue
+	}
+	return out
+}
+
+func (s *step) lower(t *tree) Step {
+	out := Step{
+		Line: s.name.at.pos.Line,
+		Note: s.note,
+		Next: s.next.Value,
+		Run: Run{
+			Timeout:    s.run.timeout.duration(),
+			Attempts:   s.run.attempts,
+			FirstToken: s.run.firstToken.duration(),
+			Cover:      s.run.cover.Value,
+		},
+		BargeIn: s.bargeIn,
+	}
+	for _, c := range s.catch {
+		if out.Catch == nil {
+			out.Catch = map[string]string{}
+		}
+		out.Catch[c.key.Value] = c.val.text().Value
+	}
+	s.body.lower(t, &out)
+	if out.Collect != nil {
+		out.Collect.Listen = parseListen(s.listen, t.listen)
+		if s.noInput != nil {
+			l := s.noInput.lower()
+			out.Collect.NoInput = &l
+		}
+		if s.noMatch != nil {
+			l := s.noMatch.lower()
+			out.Collect.NoMatch = &l
+		}
+	}
+	return out
+}

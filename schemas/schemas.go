@@ -1,0 +1,123 @@
+// Package schemas holds the JSON Schemas (draft-07) of the files that people
+// write. Editors complete and explain by them, and the flow compiler's first
+// pass checks by them.
+package schemas
+
+import (
+	"bytes"
+	_ "embed" // the schemas are part of the binary
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+)
+
+// The schemas' source.
+var (
+	//go:embed flow.v1.json
+	FlowJSON []byte
+	//go:embed prompts.v1.json
+	PromptsJSON []byte
+)
+
+// A Schema is a compiled schema together with its source.
+type Schema struct {
+	compiled *jsonschema.Schema
+	doc      any
+}
+
+// Flow is the schema of a flow file.
+var Flow = sync.OnceValue(func() *Schema { return mustCompile("flow.v1.json", FlowJSON) })
+
+// Prompts is the schema of a prompts file.
+var Prompts = sync.OnceValue(func() *Schema { return mustCompile("prompts.v1.json", PromptsJSON) })
+
+// mustCompile panics on a broken schema: it is part of the binary, and a test
+// compiles each.
+func mustCompile(name string, src []byte) *Schema {
+	s, err := compile(name, src)
+	if err != nil {
+		panic(fmt.Sprintf("schemas: %s: %v", name, err))
+	}
+	return s
+}
+
+func compile(name string, src []byte) (*Schema, error) {
+	s := &Schema{}
+	if err := json.Unmarshal(src, &s.doc); err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	c.Draft = jsonschema.Draft7
+	if err := c.AddResource(name, bytes.NewReader(src)); err != nil {
+		return nil, err
+	}
+	var err error
+	s.compiled, err = c.Compile(name)
+	return s, err
+}
+
+// A Fault is one place where a document breaks a schema.
+type Fault struct {
+	Instance string         // JSON pointer to the value in the document
+	Keyword  string         // the schema's keyword that is broken, such as "required"
+	Rule     map[string]any // the schema object that holds the keyword
+	Def      string         // the name of the definition the rule is in; empty at the top
+	Key      bool           // it is the name of the field at Instance that is wrong, not its value
+	Message  string         // in the validator's words
+}
+
+// Validate lists where a document (as encoding/json decodes one) breaks the
+// schema, in no particular order.
+func (s *Schema) Validate(doc any) ([]Fault, error) {
+	err := s.compiled.Validate(doc)
+	if err == nil {
+		return nil, nil
+	}
+	broken, ok := err.(*jsonschema.ValidationError)
+	if !ok {
+		return nil, err
+	}
+	return s.leaves(broken, nil), nil
+}
+
+func (s *Schema) leaves(e *jsonschema.ValidationError, out []Fault) []Fault {
+	if len(e.Causes) > 0 {
+		for _, cause := range e.Causes {
+			out = s.leaves(cause, out)
+		}
+		return out
+	}
+	_, pointer, _ := strings.Cut(e.AbsoluteKeywordLocation, "#")
+	segments := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	f := Fault{Instance: e.InstanceLocation, Message: e.Message, Key: strings.Contains(e.KeywordLocation, "/propertyNames/")}
+	at := s.doc
+	for i, seg := range segments {
+		seg = strings.NewReplacer("~1", "/", "~0", "~").Replace(seg)
+		if i == 1 && segments[0] == "definitions" {
+			f.Def = seg
+		}
+		m, ok := at.(map[string]any)
+		if !ok { // an array, as in allOf/0
+			at = element(at, seg)
+			continue
+		}
+		if _, isObject := m[seg].(map[string]any); !isObject || i == len(segments)-1 {
+			f.Keyword, f.Rule = seg, m
+		}
+		at = m[seg]
+	}
+	return append(out, f)
+}
+
+func element(v any, index string) any {
+	var i int
+	if list, ok := v.([]any); ok {
+		if _, err := fmt.Sscanf(index, "%d", &i); err == nil && i >= 0 && i < len(list) {
+			return list[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package schemas
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSchemasCompile(t *testing.T) {
+	for name, src := range map[string][]byte{"flow.v1.json": FlowJSON, "prompts.v1.json": PromptsJSON} {
+		if _, err := compile(name, src); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Editors show a field's description, so every field has one.
+func TestEveryFieldHasADescription(t *testing.T) {
+	for name, s := range map[string]*Schema{"flow.v1.json": Flow(), "prompts.v1.json": Prompts()} {
+		described(t, name, s.doc, s.doc)
+	}
+}
+
+func described(t *testing.T, where string, doc, v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			described(t, where, doc, e)
+		}
+	case map[string]any:
+		inBranch := strings.Contains(where, "/if/") || strings.Contains(where, "/then/")
+		if props, ok := v["properties"].(map[string]any); ok && !inBranch {
+			if v["additionalProperties"] != false {
+				t.Errorf("%s: unknown fields are let through", where)
+			}
+			for field, p := range props {
+				rule := p.(map[string]any)
+				if ref, ok := rule["$ref"].(string); ok {
+					def := strings.TrimPrefix(ref, "#/definitions/")
+					rule, _ = doc.(map[string]any)["definitions"].(map[string]any)[def].(map[string]any)
+				}
+				if text, _ := rule["description"].(string); text == "" {
+					t.Errorf("%s: field %q has no description", where, field)
+				}
+			}
+		}
+		for k, e := range v {
+			described(t, where+"/"+k+"/", doc, e)
+		}
+	}
+}
+
+func TestFaultsSayWhereAndWhichRule(t *testing.T) {
+	faults, err := Flow().Validate(map[string]any{
+		"api": "parley.flow/v1", "flow": "x", "version": "1.0.0", "prompts": "p", "start": "a",
+		"languages": map[string]any{"default": "en", "supported": []any{"en"}},
+		"steps":     map[string]any{"a": map[string]any{"say": map[string]any{"prompt": "p", "promt": "q"}, "next": "a"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(faults) != 1 {
+		t.Fatalf("got %d faults, want 1: %+v", len(faults), faults)
+	}
+	f := faults[0]
+	if f.Instance != "/steps/a/say" || f.Keyword != "additionalProperties" || f.Def != "say" || f.Rule["properties"] == nil {
+		t.Errorf("got %+v", f)
+	}
+}
