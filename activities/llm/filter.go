@@ -190,6 +190,9 @@ func (f *filter) lineStart(end bool) (int, []rune, bool) {
 		}
 	case unicode.IsDigit(r) && f.last != 0: // an answer may itself begin with "2. floor"
 		i := slices.IndexFunc(f.held, func(r rune) bool { return !unicode.IsDigit(r) })
+		if i < 0 && len(f.held) > 2 { // no list is that long
+			return len(f.held), f.held, true
+		}
 		if i < 0 || i == len(f.held)-1 && strings.ContainsRune(".)", f.held[i]) {
 			return len(f.held), slices.Clone(f.held), end
 		}
