@@ -1,6 +1,7 @@
 package stt_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -73,6 +74,18 @@ func newScene(t *testing.T, speech stub.Config, fail map[string]codes.Code) *sce
 	return s
 }
 
+// request is the first that the server got, once it has ended.
+func (s *scene) request() stub.Request {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), stub.Deadline)
+	defer cancel()
+	requests := s.server.Requests(ctx, 1)
+	if len(requests) == 0 {
+		s.t.Fatal("the server got no request")
+	}
+	return requests[0]
+}
+
 // say gives an utterance of a second, and its end.
 func (s *scene) say() {
 	for range 10 {
@@ -106,7 +119,7 @@ func TestTranscribe(t *testing.T) {
 	if len(captions) != 1 || captions[0].GetText() != got.Text || captions[0].GetUtterance() != 3 {
 		t.Errorf("captions %v", captions)
 	}
-	r := s.server.Requests()[0]
+	r := s.request()
 	if r.Audio != 32000 || r.FileType != "audio/pcm" {
 		t.Errorf("the server got %d bytes of %s", r.Audio, r.FileType)
 	}
@@ -127,7 +140,7 @@ func TestLikelyPhrasesOnlyBias(t *testing.T) {
 	if _, err := s.run(activities.TranscribeInput{Language: "de", Expected: []string{"noch einmal"}}); err != nil {
 		t.Fatal(err)
 	}
-	f := s.server.Requests()[0].Fields
+	f := s.request().Fields
 	if _, closed := f["hotwords"]; closed || f["prompt"] != "noch einmal" {
 		t.Errorf("fields %v", f)
 	}

@@ -89,6 +89,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	requests []Request
+	ended    chan struct{} // closed and replaced when a request has ended
 	counts   map[string]int
 	arrived  chan struct{} // a token for each audio byte stretch of an upload that came in
 }
@@ -120,6 +121,7 @@ func Start(c Config) (*Server, error) {
 		config:  c,
 		quit:    quit,
 		counts:  map[string]int{},
+		ended:   make(chan struct{}),
 		arrived: make(chan struct{}, 1),
 	}
 	mux := http.NewServeMux()
@@ -141,11 +143,22 @@ func (s *Server) Close() error {
 	return s.http.Close()
 }
 
-// Requests returns those that have ended, in that order.
-func (s *Server) Requests() []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]Request(nil), s.requests...)
+// Requests waits until n requests have ended and returns those that have, in
+// that order; fewer when ctx ends first.
+func (s *Server) Requests(ctx context.Context, n int) []Request {
+	for {
+		s.mu.Lock()
+		requests, ended := append([]Request(nil), s.requests...), s.ended
+		s.mu.Unlock()
+		if len(requests) >= n {
+			return requests
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return requests
+		}
+	}
 }
 
 // Arrived receives when audio of an upload has come in.
@@ -157,6 +170,8 @@ func (s *Server) record(r *http.Request, req *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, *req)
+	close(s.ended)
+	s.ended = make(chan struct{})
 }
 
 // fault returns the fault that this request meets, if any. It counts requests.
