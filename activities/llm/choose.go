@@ -12,7 +12,7 @@ import (
 
 // Kinds of model.
 const (
-	Auto       = ""           // Ollama when it answers and has the model, else extractive
+	Auto       = "auto"       // or empty: Ollama when it answers and has the model, else extractive
 	Ollama     = "ollama"     // an Ollama server
 	OpenAI     = "openai"     // any server with OpenAI's chat API
 	Extractive = "extractive" // no model: quotes the passages
@@ -28,7 +28,7 @@ const (
 
 // Config says which model answers.
 type Config struct {
-	Kind      string
+	Kind      string        // default: auto
 	BaseURL   string        // of the server, without /v1; Ollama's default is http://localhost:11434
 	Key       string        // bearer token, of OpenAI's API only
 	Model     string        // default for Ollama: qwen2.5:14b
@@ -42,9 +42,9 @@ type Config struct {
 func (c Config) Validate() error {
 	var errs []error
 	switch c.Kind {
-	case Auto, Ollama, OpenAI, Extractive:
+	case "", Auto, Ollama, OpenAI, Extractive:
 	default:
-		errs = append(errs, fmt.Errorf("llm.kind is %q; write ollama, openai or extractive, or leave it out", c.Kind))
+		errs = append(errs, fmt.Errorf("llm.kind is %q; write auto, ollama, openai or extractive", c.Kind))
 	}
 	if c.BaseURL != "" || c.Kind == OpenAI {
 		errs = append(errs, modelserver.CheckURL("llm.base_url", c.BaseURL))

@@ -79,7 +79,7 @@ func (s *scene) request() stub.Request {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), stub.Deadline)
 	defer cancel()
-	requests := s.server.Requests(ctx, 1)
+	requests := s.server.Ended(ctx, 1)
 	if len(requests) == 0 {
 		s.t.Fatal("the server got no request")
 	}

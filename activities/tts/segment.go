@@ -91,8 +91,8 @@ func (r *response) voiceOver(ctx context.Context, input string, o *outlet) error
 
 	began := time.Now()
 	res, err := r.speaker.ask(ctx, speechRequest{
-		Model: r.voice.Model, Input: input, Voice: r.voice.Name,
-		ResponseFormat: "pcm", StreamFormat: "sse", Speed: r.voice.Speed,
+		Model: r.voice.model, Input: input, Voice: r.voice.name,
+		ResponseFormat: "pcm", StreamFormat: "sse", Speed: r.speaker.config.Speed,
 	})
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (r *response) voiceOver(ctx context.Context, input string, o *outlet) error
 		return err
 	}
 	if o.ms() < minAudioMs {
-		return activities.Retryable(activities.KindAway, fmt.Errorf("%s made %d ms of audio for %d characters; does it have the voice %q?", server, o.ms(), len(input), r.voice.Name))
+		return activities.Retryable(activities.KindAway, fmt.Errorf("%s made %d ms of audio for %d characters; does it have the voice %q?", server, o.ms(), len(input), r.voice.name))
 	}
 	if f := r.speaker.config.OnGenerated; f != nil {
 		f(r.in.Place.Store, (time.Since(began) - held).Seconds(), len([]rune(input)))
@@ -248,7 +248,7 @@ func sounds(text string) bool {
 // PCM do not tell it, and asking for another rate makes speaches resample badly.
 type rates struct {
 	mu    sync.Mutex
-	known map[Voice]*rate
+	known map[voice]*rate
 }
 
 type rate struct {
@@ -258,7 +258,7 @@ type rate struct {
 
 // rate is a voice's native sample rate in Hz, learned once from the header of a
 // short WAV. Those who want it meanwhile wait for the one who asks.
-func (s *Speaker) rate(ctx context.Context, v Voice) (int, error) {
+func (s *Speaker) rate(ctx context.Context, v voice) (int, error) {
 	s.rates.mu.Lock()
 	known := s.rates.known[v]
 	if known == nil {
@@ -288,12 +288,12 @@ func (s *Speaker) rate(ctx context.Context, v Voice) (int, error) {
 	return hz, nil
 }
 
-// Warm learns the rates of all voices, so that the first customer does not wait
-// for it and a server loads its models. Its errors are those of the first
-// answer, too: a caller logs them and goes on.
-func (s *Speaker) Warm(ctx context.Context) error {
+// Warm learns the rates of the voices of some languages, so that the first
+// customer does not wait for it and the server loads its models. Its errors are
+// those of a first answer, too: a caller logs them and goes on.
+func (s *Speaker) Warm(ctx context.Context, languages ...string) error {
 	var errs []error
-	for tag := range s.config.Voices {
+	for _, tag := range languages {
 		v, err := s.config.voice(tag)
 		if err == nil {
 			_, err = s.rate(ctx, v)
@@ -305,11 +305,11 @@ func (s *Speaker) Warm(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (s *Speaker) learnRate(ctx context.Context, v Voice) (int, error) {
+func (s *Speaker) learnRate(ctx context.Context, v voice) (int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.config.Timeout,
 		activities.Retryable(activities.KindTimeout, fmt.Errorf("%s made no audio within %s", s.server, s.config.Timeout)))
 	defer cancel()
-	res, err := s.ask(ctx, speechRequest{Model: v.Model, Input: "one", Voice: v.Name, ResponseFormat: "wav", Speed: v.Speed})
+	res, err := s.ask(ctx, speechRequest{Model: v.model, Input: "one", Voice: v.name, ResponseFormat: "wav", Speed: s.config.Speed})
 	if err != nil {
 		return 0, err
 	}

@@ -44,11 +44,14 @@ func New(config Config, gateways *media.Client, log *slog.Logger) (*Speaker, err
 	if config.Timeout == 0 {
 		config.Timeout = DefaultTimeout
 	}
+	if config.Speed == 0 {
+		config.Speed = 1
+	}
 	return &Speaker{
 		config: config,
 		media:  gateways,
 		server: modelserver.New(config.BaseURL, config.Key),
-		rates:  rates{known: map[Voice]*rate{}},
+		rates:  rates{known: map[voice]*rate{}},
 		log:    log,
 	}, nil
 }
@@ -68,7 +71,7 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 	if err != nil {
 		return result, err
 	}
-	result.Voice = voice.Name
+	result.Voice = voice.name
 	gateway, release, err := session.Join(s.media, in.Place)
 	if err != nil {
 		return result, err
@@ -155,7 +158,7 @@ type response struct {
 	speaker *Speaker
 	gateway media.MediaClient
 	in      activities.SpeakInput
-	voice   Voice
+	voice   voice
 	started time.Time
 
 	play   grpc.BidiStreamingClient[media.Audio, media.Playback]
@@ -246,7 +249,7 @@ func (r *response) speak(ctx context.Context, segments <-chan *media.Segment) er
 		BargeIn:    r.in.BargeIn,
 		MinWords:   uint32(r.in.MinWords),
 		Listening:  listening(r.in.Listening),
-		Voice:      r.voice.Name,
+		Voice:      r.voice.name,
 		Language:   r.in.Language,
 	}
 	if err := r.send(ctx, &media.Audio{Part: &media.Audio_Start_{Start: start}}); err != nil {

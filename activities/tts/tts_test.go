@@ -43,7 +43,8 @@ func newScene(t *testing.T, gateway stub.GatewayConfig, speech stub.Config) *sce
 	t.Cleanup(func() { gateways.Close() })
 	speaker, err := tts.New(tts.Config{
 		BaseURL: s.server.URL,
-		Voices:  map[string]tts.Voice{"en": {Model: "m", Name: "slt"}, "de": {Model: "n", Name: "anna", Speed: 1.1}},
+		Model:   "m",
+		Voices:  map[string]string{"en": "slt", "de": "maker/n/anna"},
 		Timeout: time.Second,
 		OnGenerated: func(store string, seconds float64, chars int) {
 			if store != "s1" || seconds < 0 {
@@ -104,7 +105,7 @@ func TestSpeakAGivenText(t *testing.T) {
 	}
 	// The engine is given what it can read; the caption keeps the original.
 	var inputs []string
-	for _, r := range s.server.Requests(t.Context(), 3) {
+	for _, r := range s.server.Ended(t.Context(), 3) {
 		if r.Fields["stream_format"] == "sse" {
 			inputs = append(inputs, r.Fields["input"])
 		}
@@ -126,6 +127,9 @@ func TestSpeakReadsWhatAModelWrites(t *testing.T) {
 		}
 	}()
 	got, err := s.run(activities.SpeakInput{Language: "de-AT"})
+	if r := s.server.Ended(t.Context(), 2)[1]; r.Fields["model"] != "maker/n" || r.Fields["voice"] != "anna" {
+		t.Errorf("the server was asked for %v", r.Fields)
+	}
 	if err != nil || got.Text != "Aisle 4. Bay 2." || got.Voice != "anna" || got.FirstAudioMs < 0 {
 		t.Errorf("result %+v, %v", got, err)
 	}
@@ -198,7 +202,6 @@ func TestSpeakFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		gateway   stub.GatewayConfig
 		speech    stub.Config
-		language  string
 		kind      string
 		permanent bool
 		says      string
@@ -208,14 +211,13 @@ func TestSpeakFails(t *testing.T) {
 		"hangs":            {speech: fault(stub.Fault{Hang: true}), kind: activities.KindTimeout, says: "no audio for 1s"},
 		"busy":             {speech: fault(stub.Fault{Status: 429}), kind: activities.KindAway},
 		"unknown model":    {speech: fault(stub.Fault{Status: 404, Detail: "no model m"}), kind: activities.KindInvalid, permanent: true, says: "no model m"},
-		"no voice":         {language: "tr", kind: activities.KindInvalid, permanent: true, says: "tts.voices.tr"},
 		"session gone":     {gateway: failing("Write", codes.NotFound), kind: activities.KindGone, permanent: true},
 		"play fails":       {gateway: failing("Play", codes.Unavailable), kind: activities.KindAway},
 		"read fails":       {gateway: failing("Read", codes.Unavailable), kind: activities.KindAway},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, c.gateway, c.speech)
-			_, err := s.run(activities.SpeakInput{Text: twoSentences, Language: c.language})
+			_, err := s.run(activities.SpeakInput{Text: twoSentences})
 			var e *temporal.ApplicationError
 			if !errors.As(err, &e) || e.Type() != c.kind || e.NonRetryable() != c.permanent || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v; want kind %q, permanent %t", err, c.kind, c.permanent)
@@ -233,11 +235,11 @@ func failing(method string, code codes.Code) stub.GatewayConfig {
 }
 
 func TestConfigNamesEveryFault(t *testing.T) {
-	_, err := tts.New(tts.Config{Voices: map[string]tts.Voice{"en": {Speed: 9}, "klingon!": {}}, Timeout: -1}, nil, nil)
+	_, err := tts.New(tts.Config{Voices: map[string]string{"en": "m/", "klingon!": "k"}, Speed: 9, Timeout: -1}, nil, nil)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, option := range []string{"tts.base_url", "tts.voices.en.model", "tts.voices.en.name", "tts.voices.en.speed", "tts.voices.klingon! is no language", "tts.timeout"} {
+	for _, option := range []string{"tts.base_url", "tts.model", "tts.voices.en is", "tts.speed", "tts.voices.klingon! is no language", "tts.timeout"} {
 		if !strings.Contains(err.Error(), option) {
 			t.Errorf("%v does not name %s", err, option)
 		}

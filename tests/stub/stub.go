@@ -71,6 +71,9 @@ type Request struct {
 	Audio     int               // bytes of the form's file
 	Messages  []Message         // of a chat
 	Cancelled bool              // the client went away before the answer was complete
+	Arrived   time.Time         // its headers
+	Uploaded  time.Time         // its body, whole
+	First     time.Time         // the first of the answer: transcript, word or audio
 }
 
 // A Message of a chat request.
@@ -143,20 +146,27 @@ func (s *Server) Close() error {
 	return s.http.Close()
 }
 
-// Requests waits until n requests have ended and returns those that have, in
-// that order; fewer when ctx ends first.
-func (s *Server) Requests(ctx context.Context, n int) []Request {
+// Requests returns those that have ended, in that order.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Request(nil), s.requests...)
+}
+
+// Ended waits until n requests have ended, which is a moment after their answers
+// have, and returns all that did; fewer when ctx ends first.
+func (s *Server) Ended(ctx context.Context, n int) []Request {
 	for {
 		s.mu.Lock()
-		requests, ended := append([]Request(nil), s.requests...), s.ended
+		count, ended := len(s.requests), s.ended
 		s.mu.Unlock()
-		if len(requests) >= n {
-			return requests
+		if count >= n {
+			return s.Requests()
 		}
 		select {
 		case <-ended:
 		case <-ctx.Done():
-			return requests
+			return s.Requests()
 		}
 	}
 }
@@ -202,7 +212,7 @@ func spoil(w http.ResponseWriter, r *http.Request, f Fault) bool {
 }
 
 func (s *Server) transcribe(w http.ResponseWriter, r *http.Request) {
-	req := Request{Fields: map[string]string{}}
+	req := Request{Arrived: time.Now(), Fields: map[string]string{}}
 	defer s.record(r, &req)
 	f := s.fault(r.URL.Path)
 	if f.Status != 0 {
@@ -248,9 +258,11 @@ func (s *Server) transcribe(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	req.Uploaded = time.Now()
 	if spoil(w, r, f) || !wait(r.Context(), s.config.STTDelay) {
 		return
 	}
+	req.First = time.Now()
 	text := s.config.Transcript
 	if f.Empty {
 		text = ""
@@ -268,7 +280,7 @@ func (s *Server) transcribe(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
-	var req Request
+	req := Request{Arrived: time.Now()}
 	defer s.record(r, &req)
 	var body struct {
 		Model    string    `json:"model"`
@@ -278,6 +290,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	req.Uploaded = time.Now()
 	req.Messages, req.Fields = body.Messages, map[string]string{"model": body.Model}
 	f := s.fault(r.URL.Path)
 	if spoil(w, r, f) {
@@ -289,6 +302,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	if !wait(r.Context(), s.config.FirstToken) {
 		return
 	}
+	req.First = time.Now()
 	words := strings.SplitAfter(s.config.Answer, " ")
 	for i, word := range words {
 		if f.Empty {
@@ -307,13 +321,14 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) speak(w http.ResponseWriter, r *http.Request) {
-	var req Request
+	req := Request{Arrived: time.Now()}
 	defer s.record(r, &req)
 	var body map[string]any
 	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	req.Uploaded = time.Now()
 	req.Fields = map[string]string{}
 	for k, v := range body {
 		req.Fields[k] = fmt.Sprint(v)
@@ -336,6 +351,7 @@ func (s *Server) speak(w http.ResponseWriter, r *http.Request) {
 	if !wait(r.Context(), s.config.FirstAudio) {
 		return
 	}
+	req.First = time.Now()
 	w.Header().Set("Content-Type", "text/event-stream")
 	if s.config.Timing {
 		event(w, map[string]any{"type": "speech.audio.timing", "phonemes": []any{
