@@ -1,0 +1,165 @@
+// Package llm is the Generate activity: it asks a model for one answer and
+// writes it to the gateway's session as it comes, fit to be spoken.
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/activities/session"
+	"github.com/praesenz/parley/media"
+)
+
+// DefaultMaxTokens of an answer, about a hundred words: half a minute of speech.
+const DefaultMaxTokens = 160
+
+// A Generator runs the Generate activity. It is safe for concurrent use.
+type Generator struct {
+	model Model
+	media *media.Client
+	log   *slog.Logger
+}
+
+// New returns a Generator that asks model.
+func New(model Model, gateways *media.Client, log *slog.Logger) *Generator {
+	return &Generator{model: model, media: gateways, log: log}
+}
+
+// Progress is what a heartbeat carries, for a second attempt to go on from.
+type Progress struct {
+	Text string `json:"text"` // of the answer so far
+}
+
+// Generate answers one question. A response that is cut ends it early with the
+// text so far, which is no error. Errors: KindUngrounded and KindRefused are
+// permanent; KindTimeout is a first token that did not come in time.
+func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
+	started := time.Now()
+	begun := begun(ctx)
+	a := answer{text: begun, joint: begun != ""}
+	defer session.Beat(ctx, func() any { return Progress{a.soFar()} })()
+
+	max := in.MaxTokens
+	if max <= 0 {
+		max = DefaultMaxTokens
+	}
+	q := Question{
+		System:    in.System,
+		History:   in.History,
+		Text:      in.Question,
+		Passages:  in.Passages,
+		Language:  in.Language,
+		Grounded:  in.Grounded,
+		MaxTokens: max,
+		Begun:     begun,
+	}
+
+	thinking, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var out *writer
+	if in.Stream {
+		var err error
+		if out, err = g.open(thinking, cancel, in, len(begun)); err != nil {
+			return activities.GenerateResult{}, err
+		}
+		defer out.abandon()
+	}
+
+	limit := activities.FirstToken
+	if in.FirstToken > 0 {
+		limit = time.Duration(in.FirstToken) * time.Millisecond
+	}
+	tooSlow := time.AfterFunc(limit, func() {
+		cancel(activities.Retryable(activities.KindTimeout, fmt.Errorf("%s gave no first token within %s", g.model.Name(), limit)))
+	})
+	defer tooSlow.Stop()
+
+	var first time.Duration
+	var clean filter
+	say := func(spoken string) error {
+		if clean.ungrounded {
+			return activities.Permanent(activities.KindUngrounded, errors.New("the passages do not answer the question"))
+		}
+		if spoken == "" {
+			return nil
+		}
+		return out.write(a.add(spoken))
+	}
+	err := g.model.Answer(thinking, q, func(delta string) error {
+		if first == 0 && delta != "" {
+			tooSlow.Stop()
+			first = time.Since(started)
+		}
+		return say(clean.push(delta))
+	})
+	if err == nil {
+		err = say(clean.flush())
+	}
+	if err == nil && strings.TrimSpace(a.text) == "" {
+		err = activities.Retryable(activities.KindRefused, fmt.Errorf("%s gave an empty answer", g.model.Name()))
+	}
+	if err == nil {
+		err = out.complete(thinking)
+	}
+	if ctx.Err() != nil {
+		return activities.GenerateResult{}, ctx.Err()
+	}
+	if err != nil && !errors.Is(err, session.ErrCut) {
+		return activities.GenerateResult{}, err
+	}
+	return activities.GenerateResult{
+		Text:         strings.TrimSpace(a.text),
+		Model:        g.model.Name(),
+		FirstTokenMs: first.Milliseconds(),
+		Ms:           time.Since(started).Milliseconds(),
+	}, nil
+}
+
+// begun is what an earlier attempt wrote, up to the end of its last whole
+// sentence. Half a sentence has not been spoken, so it is made anew.
+func begun(ctx context.Context) string {
+	var p Progress
+	if !activity.HasHeartbeatDetails(ctx) || activity.GetHeartbeatDetails(ctx, &p) != nil {
+		return ""
+	}
+	// Only a blank after the mark shows an end: "12." may become "12.99".
+	for i := len(p.Text) - 1; i > 0; i-- {
+		if p.Text[i] == ' ' && strings.ContainsRune(".!?", rune(p.Text[i-1])) {
+			return p.Text[:i]
+		}
+	}
+	return ""
+}
+
+// An answer is the text so far; the activity adds to it and heartbeats read it.
+type answer struct {
+	mu    sync.Mutex
+	text  string
+	joint bool // a blank is missing between what an earlier attempt left and the rest
+}
+
+// add appends what the filter let through and returns it as it is written.
+func (a *answer) add(spoken string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.joint {
+		spoken = " " + spoken
+		a.joint = false
+	}
+	a.text += spoken
+	return spoken
+}
+
+func (a *answer) soFar() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.text
+}

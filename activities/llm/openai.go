@@ -1,0 +1,103 @@
+package llm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tmaxmax/go-sse"
+
+	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/activities/modelserver"
+)
+
+// openAI is a model on any server with OpenAI's chat API: vLLM, llama.cpp,
+// LocalAI, OpenAI itself.
+type openAI struct {
+	server      *modelserver.Server
+	model       string
+	temperature float64
+}
+
+func newOpenAI(c Config) *openAI {
+	return &openAI{server: modelserver.New(c.BaseURL, c.Key), model: c.Model, temperature: c.Temperature}
+}
+
+func (o *openAI) Name() string { return o.model }
+
+// chatRequest and chatChunk are the fields that we use of the API's
+// chat.completions, streamed.
+type chatRequest struct {
+	Model       string    `json:"model"`
+	Messages    []message `json:"messages"`
+	Stream      bool      `json:"stream"`
+	MaxTokens   int       `json:"max_tokens"`
+	Temperature float64   `json:"temperature"`
+}
+
+type chatChunk struct {
+	Choices []struct {
+		Delta struct {
+			Content string `json:"content"`
+			Refusal string `json:"refusal"`
+		} `json:"delta"`
+		FinishReason string `json:"finish_reason"`
+	} `json:"choices"`
+	Error *struct {
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+// Answer implements Model.
+func (o *openAI) Answer(ctx context.Context, q Question, emit func(string) error) error {
+	body, err := json.Marshal(chatRequest{
+		Model:       o.model,
+		Messages:    q.messages(),
+		Stream:      true,
+		MaxTokens:   q.MaxTokens,
+		Temperature: o.temperature,
+	})
+	if err != nil {
+		return activities.Permanent(activities.KindInvalid, fmt.Errorf("write the chat request: %w", err))
+	}
+	res, err := o.server.Post(ctx, "/v1/chat/completions", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+
+	finished := false
+	for event, err := range sse.Read(res.Body, nil) {
+		if err != nil {
+			return modelserver.Broken(ctx, o.server.String(), err)
+		}
+		if event.Data == "[DONE]" {
+			return nil
+		}
+		var chunk chatChunk
+		if err := json.Unmarshal([]byte(event.Data), &chunk); err != nil {
+			return activities.Permanent(activities.KindInvalid, fmt.Errorf("%s answered no chat chunk: %w", o.server, err))
+		}
+		if chunk.Error != nil {
+			return activities.Retryable(activities.KindAway, fmt.Errorf("%s: %s", o.server, chunk.Error.Message))
+		}
+		for _, c := range chunk.Choices {
+			if c.Delta.Refusal != "" || c.FinishReason == "content_filter" {
+				return activities.Permanent(activities.KindRefused, fmt.Errorf("%s declined to answer", o.model))
+			}
+			finished = finished || c.FinishReason != ""
+			if c.Delta.Content == "" {
+				continue
+			}
+			if err := emit(c.Delta.Content); err != nil {
+				return err
+			}
+		}
+	}
+	if !finished {
+		return modelserver.Broken(ctx, o.server.String(), errors.New("the answer broke off"))
+	}
+	return nil
+}

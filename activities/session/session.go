@@ -1,0 +1,104 @@
+// Package session is a kiosk's session at its gateway, as the activities of a
+// conversation meet it: where it is, what its errors mean, and the sign of life
+// that an activity gives while it streams.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/media"
+)
+
+// BeatInterval is how often a streaming activity heartbeats. Temporal's client
+// sends fewer of them; this is how fresh their details are.
+const BeatInterval = time.Second
+
+// ErrCut says that the response was cut: the customer spoke over it, or it was
+// replaced. That is a normal ending.
+var ErrCut = errors.New("the response was cut")
+
+// Place is p as the media plane writes it.
+func Place(p activities.Place) *media.Place {
+	return &media.Place{Store: p.Store, Kiosk: p.Kiosk, Conversation: p.Conversation, Session: p.Session}
+}
+
+// Join connects to the gateway that holds a session. The caller calls release
+// when its streams are over.
+func Join(c *media.Client, p activities.Place) (gateway media.MediaClient, release func(), err error) {
+	if p.Gateway == "" {
+		return nil, nil, activities.Permanent(activities.KindInvalid, errors.New("place.gateway is empty; write the host:port of the gateway's media plane"))
+	}
+	gateway, release, err = c.Gateway(p.Gateway)
+	if err != nil {
+		return nil, nil, activities.Retryable(activities.KindAway, err)
+	}
+	return gateway, release, nil
+}
+
+// Err sorts an error of the media plane: ErrCut when the response was cut, the
+// context's own error when we were cancelled, otherwise permanent or retryable
+// with its kind. An error that is none of the media plane's is returned as it is.
+func Err(ctx context.Context, op string, err error) error {
+	s, ok := status.FromError(err)
+	if err == nil || !ok {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	wrapped := fmt.Errorf("%s: %s (%s)", op, s.Message(), s.Code())
+	switch s.Code() {
+	case codes.Aborted:
+		return ErrCut
+	case codes.NotFound:
+		return activities.Permanent(activities.KindGone, wrapped)
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange, codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied:
+		return activities.Permanent(activities.KindInvalid, wrapped)
+	case codes.DeadlineExceeded:
+		return activities.Retryable(activities.KindTimeout, wrapped)
+	default:
+		return activities.Retryable(activities.KindAway, wrapped)
+	}
+}
+
+// Beat heartbeats at once and then every BeatInterval until stop is called,
+// which waits for it to end. progress gives the details that a second attempt
+// goes on from; it is called from another goroutine and may be nil.
+func Beat(ctx context.Context, progress func() any) (stop func()) {
+	beat := func() {
+		if progress == nil {
+			activity.RecordHeartbeat(ctx)
+			return
+		}
+		activity.RecordHeartbeat(ctx, progress())
+	}
+	beat()
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(BeatInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				beat()
+			case <-quit:
+				// The last details are what a second attempt starts from.
+				beat()
+				return
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
+}

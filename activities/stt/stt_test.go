@@ -1,0 +1,258 @@
+package stt_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"google.golang.org/grpc/codes"
+
+	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/activities/stt"
+	"github.com/praesenz/parley/media"
+	"github.com/praesenz/parley/tests/stub"
+)
+
+// A scene is a stub gateway, a stub speech server and the activity between them.
+type scene struct {
+	t          *testing.T
+	gateway    *stub.Gateway
+	server     *stub.Server
+	sounds     chan *media.Sound
+	run        func(activities.TranscribeInput) (activities.TranscribeResult, error)
+	confidence []float64 // as observed
+}
+
+func newScene(t *testing.T, speech stub.Config, fail map[string]codes.Code) *scene {
+	t.Helper()
+	s := &scene{t: t, sounds: make(chan *media.Sound, 100)}
+	var err error
+	if s.gateway, err = stub.StartGateway(stub.GatewayConfig{Token: "secret", Sounds: s.sounds, Fail: fail}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.gateway.Close)
+	if s.server, err = stub.Start(speech); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.server.Close() })
+	gateways := media.NewClient("secret")
+	t.Cleanup(func() { gateways.Close() })
+
+	transcriber, err := stt.New(stt.Config{
+		BaseURL: s.server.URL,
+		Model:   "ears",
+		Timeout: time.Second,
+		OnTranscribed: func(store string, confidence float64) {
+			if store != "s1" {
+				t.Errorf("observed for store %q", store)
+			}
+			s.confidence = append(s.confidence, confidence)
+		},
+	}, gateways, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := new(testsuite.WorkflowTestSuite).NewTestActivityEnvironment()
+	env.RegisterActivity(transcriber)
+	s.run = func(in activities.TranscribeInput) (activities.TranscribeResult, error) {
+		in.Place = activities.Place{Store: "s1", Kiosk: "k1", Conversation: "c1", Gateway: s.gateway.Address, Session: "x"}
+		var result activities.TranscribeResult
+		v, err := env.ExecuteActivity(transcriber.Transcribe, in)
+		if err == nil {
+			err = v.Get(&result)
+		}
+		return result, err
+	}
+	return s
+}
+
+// request is the first that the server got, once it has ended.
+func (s *scene) request() stub.Request {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), stub.Deadline)
+	defer cancel()
+	requests := s.server.Ended(ctx, 1)
+	if len(requests) == 0 {
+		s.t.Fatal("the server got no request")
+	}
+	return requests[0]
+}
+
+// say gives an utterance of a second, and its end.
+func (s *scene) say() {
+	for range 10 {
+		s.sounds <- &media.Sound{Pcm: stub.Tone(100)}
+	}
+	s.sounds <- &media.Sound{End: true}
+}
+
+func kind(err error) (kind string, permanent bool) {
+	var e *temporal.ApplicationError
+	if errors.As(err, &e) {
+		return e.Type(), e.NonRetryable()
+	}
+	return "", false
+}
+
+func TestTranscribe(t *testing.T) {
+	s := newScene(t, stub.Config{Transcript: "where do i find hammers", Logprob: -0.1}, nil)
+	s.say()
+	got, err := s.run(activities.TranscribeInput{Utterance: 3, Language: "en-GB", Expected: []string{"yes", "no"}, Closed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Text != "where do i find hammers" || got.AudioMs != 1000 || got.NoSpeech || got.Utterance != 3 || got.Model != "ears" {
+		t.Errorf("result %+v", got)
+	}
+	if want := math.Exp(-0.1); math.Abs(got.Confidence-want) > 1e-9 || len(s.confidence) != 1 || s.confidence[0] != got.Confidence {
+		t.Errorf("confidence %v, observed %v, want %v", got.Confidence, s.confidence, want)
+	}
+	captions := s.gateway.Captions()
+	if len(captions) != 1 || captions[0].GetText() != got.Text || captions[0].GetUtterance() != 3 {
+		t.Errorf("captions %v", captions)
+	}
+	r := s.request()
+	if r.Audio != 32000 || r.FileType != "audio/pcm" {
+		t.Errorf("the server got %d bytes of %s", r.Audio, r.FileType)
+	}
+	want := map[string]string{"model": "ears", "language": "en", "response_format": "verbose_json", "temperature": "0", "hotwords": "yes,no"}
+	for k, v := range want {
+		if r.Fields[k] != v {
+			t.Errorf("field %s is %q, want %q", k, r.Fields[k], v)
+		}
+	}
+	if slices.Index(r.Order, "file") != len(r.Order)-1 {
+		t.Errorf("the file comes before a field: %v", r.Order)
+	}
+}
+
+func TestLikelyPhrasesOnlyBias(t *testing.T) {
+	s := newScene(t, stub.Config{}, nil)
+	s.say()
+	if _, err := s.run(activities.TranscribeInput{Language: "de", Expected: []string{"noch einmal"}}); err != nil {
+		t.Fatal(err)
+	}
+	f := s.request().Fields
+	if _, closed := f["hotwords"]; closed || f["prompt"] != "noch einmal" {
+		t.Errorf("fields %v", f)
+	}
+}
+
+// The audio must be with the server while the customer still speaks.
+func TestTranscribeUploadsWhileTheCustomerSpeaks(t *testing.T) {
+	s := newScene(t, stub.Config{}, nil)
+	go func() {
+		s.sounds <- &media.Sound{Pcm: stub.Tone(300)}
+		<-s.server.Arrived() // and only then the rest is said
+		s.say()
+	}()
+	if _, err := s.run(activities.TranscribeInput{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNothingWasSaid(t *testing.T) {
+	for name, c := range map[string]struct {
+		speech stub.Config
+		sounds []*media.Sound
+		asked  bool // and the answer is used
+	}{
+		"dropped before any sound": {sounds: []*media.Sound{{End: true, Dropped: true}}},
+		"taken back":               {sounds: []*media.Sound{{Pcm: stub.Tone(100)}, {End: true, Dropped: true}}},
+		"near silence":             {sounds: []*media.Sound{{Pcm: make([]byte, 32000)}, {End: true}}},
+		"the server hears nothing": {speech: stub.Config{Faults: []stub.Fault{{Path: stub.Transcriptions, Empty: true}}}, sounds: loud()},
+		"the model invents words":  {speech: stub.Config{Transcript: "Thanks for watching!", Logprob: -1.4, NoSpeechProb: 0.9}, sounds: loud()},
+		"speaches issue 608":       {speech: stub.Config{Faults: []stub.Fault{{Path: stub.Transcriptions, Status: 500, Detail: "No clip timestamps found. Set 'vad_filter' to True"}}}, sounds: loud()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, c.speech, nil)
+			for _, sound := range c.sounds {
+				s.sounds <- sound
+			}
+			got, err := s.run(activities.TranscribeInput{})
+			if err != nil || !got.NoSpeech || got.Text != "" {
+				t.Errorf("result %+v, %v", got, err)
+			}
+			if len(s.gateway.Captions()) != 0 || len(s.confidence) != 0 {
+				t.Error("nothing was said, but something was shown or observed")
+			}
+		})
+	}
+}
+
+func loud() []*media.Sound { return []*media.Sound{{Pcm: stub.Tone(500)}, {End: true}} }
+
+func TestTranscribeFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		speech    stub.Config
+		fail      map[string]codes.Code
+		sounds    []*media.Sound
+		kind      string
+		permanent bool
+		says      string
+	}{
+		"language not served": {speech: status(400, "language tr is not served"), sounds: loud(), kind: activities.KindInvalid, permanent: true, says: "language tr is not served"},
+		"wrong key":           {speech: status(403, "forbidden"), sounds: loud(), kind: activities.KindInvalid, permanent: true},
+		"busy":                {speech: status(503, "busy"), sounds: loud(), kind: activities.KindAway},
+		"never answers":       {speech: stub.Config{Faults: []stub.Fault{{Path: stub.Transcriptions, Hang: true}}}, sounds: loud(), kind: activities.KindTimeout, says: "within 1s"},
+		"session gone":        {fail: map[string]codes.Code{"Hear": codes.NotFound}, kind: activities.KindGone, permanent: true},
+		"gateway away":        {fail: map[string]codes.Code{"Hear": codes.Unavailable}, kind: activities.KindAway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, c.speech, c.fail)
+			for _, sound := range c.sounds {
+				s.sounds <- sound
+			}
+			_, err := s.run(activities.TranscribeInput{Language: "tr"})
+			k, permanent := kind(err)
+			if k != c.kind || permanent != c.permanent || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %v (kind %q, permanent %t); want %q, %t", err, k, permanent, c.kind, c.permanent)
+			}
+		})
+	}
+}
+
+func TestGatewayDiesWhileTheCustomerSpeaks(t *testing.T) {
+	s := newScene(t, stub.Config{}, nil)
+	s.sounds <- &media.Sound{Pcm: stub.Tone(300)}
+	go func() {
+		<-s.server.Arrived()
+		s.gateway.Close()
+	}()
+	_, err := s.run(activities.TranscribeInput{})
+	if k, permanent := kind(err); k != activities.KindAway || permanent {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestACaptionThatFailsLosesNothing(t *testing.T) {
+	s := newScene(t, stub.Config{}, map[string]codes.Code{"Transcribed": codes.NotFound})
+	s.say()
+	if got, err := s.run(activities.TranscribeInput{}); err != nil || got.Text == "" {
+		t.Errorf("result %+v, %v", got, err)
+	}
+}
+
+func status(code int, detail string) stub.Config {
+	return stub.Config{Faults: []stub.Fault{{Path: stub.Transcriptions, Status: code, Detail: detail}}}
+}
+
+func TestConfigNamesEveryFault(t *testing.T) {
+	_, err := stt.New(stt.Config{BaseURL: "localhost:8000", Timeout: -1, NoiseFloor: 3}, nil, nil)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, option := range []string{"stt.base_url", "stt.model", "stt.timeout", "stt.noise_floor"} {
+		if !strings.Contains(err.Error(), option) {
+			t.Errorf("%v does not name %s", err, option)
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package tts_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"google.golang.org/grpc/codes"
+
+	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/activities/tts"
+	"github.com/praesenz/parley/media"
+	"github.com/praesenz/parley/tests/stub"
+)
+
+type scene struct {
+	gateway *stub.Gateway
+	server  *stub.Server
+	env     *testsuite.TestActivityEnvironment
+	made    []int // characters of each segment, as observed
+	run     func(activities.SpeakInput) (activities.SpeakResult, error)
+}
+
+func newScene(t *testing.T, gateway stub.GatewayConfig, speech stub.Config) *scene {
+	t.Helper()
+	s := &scene{}
+	var err error
+	if s.gateway, err = stub.StartGateway(gateway); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.gateway.Close)
+	if s.server, err = stub.Start(speech); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.server.Close() })
+	gateways := media.NewClient("")
+	t.Cleanup(func() { gateways.Close() })
+	speaker, err := tts.New(tts.Config{
+		BaseURL: s.server.URL,
+		Model:   "m",
+		Voices:  map[string]string{"en": "slt", "de": "maker/n/anna"},
+		Timeout: time.Second,
+		OnGenerated: func(store string, seconds float64, chars int) {
+			if store != "s1" || seconds < 0 {
+				t.Errorf("observed %q, %v s", store, seconds)
+			}
+			s.made = append(s.made, chars)
+		},
+	}, gateways, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.env = new(testsuite.WorkflowTestSuite).NewTestActivityEnvironment()
+	s.env.RegisterActivity(speaker)
+	s.run = func(in activities.SpeakInput) (activities.SpeakResult, error) {
+		in.Place = activities.Place{Store: "s1", Kiosk: "k1", Conversation: "c1", Gateway: s.gateway.Address, Session: "x"}
+		if in.Language == "" {
+			in.Language = "en"
+		}
+		var result activities.SpeakResult
+		v, err := s.env.ExecuteActivity(speaker.Speak, in)
+		if err == nil {
+			err = v.Get(&result)
+		}
+		return result, err
+	}
+	return s
+}
+
+const twoSentences = "Hammers cost 12.99 €. They are in aisle 4."
+
+func TestSpeakAGivenText(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{}, stub.Config{Timing: true, SampleRate: 24000})
+	got, err := s.run(activities.SpeakInput{
+		Response: 7, Text: twoSentences, BargeIn: "speech", MinWords: 2,
+		Listening: &activities.Listening{EndSilenceMs: 500, MaxUtteranceMs: 20000, Buttons: []activities.Button{{Value: "y", Label: "Yes"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Text != twoSentences || got.Heard != twoSentences || got.Interrupted || got.Voice != "slt" || got.Response != 7 {
+		t.Errorf("result %+v", got)
+	}
+	start, spoken := s.gateway.Spoken()
+	if start.GetSampleRate() != 24000 || start.GetBargeIn() != "speech" || start.GetMinWords() != 2 || start.GetResponse() != 7 ||
+		start.GetListening().GetEndSilenceMs() != 500 || start.GetListening().GetButtons()[0].GetLabel() != "Yes" {
+		t.Errorf("start %v", start)
+	}
+	if len(spoken) != 2 {
+		t.Fatalf("spoken %+v", spoken)
+	}
+	for i, text := range []string{"Hammers cost 12.99 €.", "They are in aisle 4."} {
+		if sp := spoken[i]; sp.Text != text || sp.Phonemes != 2 || !sp.Complete || sp.Bytes == 0 {
+			t.Errorf("segment %d: %+v", i, sp)
+		}
+	}
+	if len(s.made) != 2 {
+		t.Errorf("observed %v", s.made)
+	}
+	// The engine is given what it can read; the caption keeps the original.
+	var inputs []string
+	for _, r := range s.server.Ended(t.Context(), 3) {
+		if r.Fields["stream_format"] == "sse" {
+			inputs = append(inputs, r.Fields["input"])
+		}
+	}
+	if len(inputs) != 2 || inputs[0] != "Hammers cost 12 euros 99." {
+		t.Errorf("the server was asked to say %q", inputs)
+	}
+}
+
+func TestSpeakReadsWhatAModelWrites(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{}, stub.Config{})
+	s.gateway.Preset("Aisle 4. Bay", false)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stub.Deadline)
+		defer cancel()
+		// The first sentence is spoken before the second one is written.
+		if s.gateway.Wait(ctx, func() bool { return s.gateway.SpokenSegments() == 1 }) == nil {
+			s.gateway.Preset("Aisle 4. Bay 2.", true)
+		}
+	}()
+	got, err := s.run(activities.SpeakInput{Language: "de-AT"})
+	if r := s.server.Ended(t.Context(), 2)[1]; r.Fields["model"] != "maker/n" || r.Fields["voice"] != "anna" {
+		t.Errorf("the server was asked for %v", r.Fields)
+	}
+	if err != nil || got.Text != "Aisle 4. Bay 2." || got.Voice != "anna" || got.FirstAudioMs < 0 {
+		t.Errorf("result %+v, %v", got, err)
+	}
+	if w := s.gateway.Writes(); len(w) != 0 {
+		t.Errorf("Speak wrote %v", w)
+	}
+}
+
+// No more than two segments are made ahead of the one that plays.
+func TestSpeakStaysALittleAhead(t *testing.T) {
+	played := make(chan struct{})
+	s := newScene(t, stub.GatewayConfig{Played: played}, stub.Config{})
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stub.Deadline)
+		defer cancel()
+		for i := range 6 {
+			most := min(i+1+tts.Ahead, 6)
+			if s.gateway.Wait(ctx, func() bool { return s.gateway.SpokenSegments() >= most }) != nil {
+				t.Errorf("segment %d was not made in time", most)
+			}
+			if _, spoken := s.gateway.Spoken(); len(spoken) > most {
+				t.Errorf("%d segments made while %d were played", len(spoken), i)
+			}
+			if i < 3 {
+				played <- struct{}{}
+			}
+		}
+	}()
+	if _, err := s.run(activities.SpeakInput{Text: "One. Two. Three. Four. Five. Six."}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestInterruptedIsAResultAndNoError(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{InterruptAfter: 1000}, stub.Config{})
+	got, err := s.run(activities.SpeakInput{Text: twoSentences})
+	if err != nil || !got.Interrupted || got.Heard != "Hammers" {
+		t.Errorf("result %+v, %v", got, err)
+	}
+}
+
+func TestCutBeforeAnythingPlays(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{Fail: map[string]codes.Code{"Play": codes.Aborted}}, stub.Config{})
+	got, err := s.run(activities.SpeakInput{Text: twoSentences})
+	if err != nil || !got.Interrupted {
+		t.Errorf("result %+v, %v", got, err)
+	}
+}
+
+func TestSecondAttemptGoesOn(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{From: 1}, stub.Config{})
+	s.gateway.Preset(twoSentences, true)
+	s.env.SetHeartbeatDetails(tts.Progress{Written: true})
+	if _, err := s.run(activities.SpeakInput{Text: twoSentences}); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := s.gateway.Text(); text != twoSentences {
+		t.Errorf("the text was written again: %q", text)
+	}
+	if _, spoken := s.gateway.Spoken(); len(spoken) != 1 || spoken[0].Index != 1 {
+		t.Errorf("spoken %+v, want the second segment only", spoken)
+	}
+}
+
+func TestSpeakFails(t *testing.T) {
+	fault := func(f stub.Fault) stub.Config {
+		f.Path, f.Skip = stub.Speech, 1 // in the second sentence
+		return stub.Config{Faults: []stub.Fault{f}}
+	}
+	for name, c := range map[string]struct {
+		gateway   stub.GatewayConfig
+		speech    stub.Config
+		kind      string
+		permanent bool
+		says      string
+	}{
+		"no audio":         {speech: fault(stub.Fault{Empty: true}), kind: activities.KindAway, says: `voice "slt"`},
+		"audio breaks off": {speech: fault(stub.Fault{Cut: true}), kind: activities.KindAway, says: "broke off"},
+		"hangs":            {speech: fault(stub.Fault{Hang: true}), kind: activities.KindTimeout, says: "no audio for 1s"},
+		"busy":             {speech: fault(stub.Fault{Status: 429}), kind: activities.KindAway},
+		"unknown model":    {speech: fault(stub.Fault{Status: 404, Detail: "no model m"}), kind: activities.KindInvalid, permanent: true, says: "no model m"},
+		"session gone":     {gateway: failing("Write", codes.NotFound), kind: activities.KindGone, permanent: true},
+		"play fails":       {gateway: failing("Play", codes.Unavailable), kind: activities.KindAway},
+		"read fails":       {gateway: failing("Read", codes.Unavailable), kind: activities.KindAway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, c.gateway, c.speech)
+			_, err := s.run(activities.SpeakInput{Text: twoSentences})
+			var e *temporal.ApplicationError
+			if !errors.As(err, &e) || e.Type() != c.kind || e.NonRetryable() != c.permanent || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %v; want kind %q, permanent %t", err, c.kind, c.permanent)
+			}
+			// What failed must stay open for the next attempt.
+			if _, spoken := s.gateway.Spoken(); len(spoken) == 2 && spoken[1].Complete {
+				t.Error("the segment that failed was given as complete")
+			}
+		})
+	}
+}
+
+func failing(method string, code codes.Code) stub.GatewayConfig {
+	return stub.GatewayConfig{Fail: map[string]codes.Code{method: code}}
+}
+
+func TestConfigNamesEveryFault(t *testing.T) {
+	_, err := tts.New(tts.Config{Voices: map[string]string{"en": "m/", "klingon!": "k"}, Speed: 9, Timeout: -1}, nil, nil)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, option := range []string{"tts.base_url", "tts.model", "tts.voices.en is", "tts.speed", "tts.voices.klingon! is no language", "tts.timeout"} {
+		if !strings.Contains(err.Error(), option) {
+			t.Errorf("%v does not name %s", err, option)
+		}
+	}
+}
