@@ -93,7 +93,7 @@ func (s *session) deliver() {
 // settle tells the kiosk what became of an item.
 func (s *session) settle(i item, err error) {
 	if i.Kind == workflows.Joined && !i.start && err == nil {
-		s.converse() // it had gone on while the kiosk was elsewhere
+		s.goOn() // it had gone on while the kiosk was elsewhere
 	}
 	if err != nil && !errors.Is(err, errNobody) {
 		s.g.log.Error("signal not accepted", "store", s.store, "kiosk", s.kiosk, "kind", i.Kind, "error", err)

@@ -283,7 +283,7 @@ func (s *session) rejoin(known bool) {
 	defer s.mu.Unlock()
 	s.fresh = false
 	if s.conversing || !known {
-		s.signal(item{Signal: workflows.Signal{Kind: workflows.Joined, Text: s.language}})
+		s.signal(item{Signal: workflows.Signal{Kind: workflows.Joined, Language: s.language}})
 	}
 }
 
@@ -359,11 +359,10 @@ func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 	}
 	switch b := m.Body.(type) {
 	case wire.ClientReady:
-		if b.Language != "" && s.language == "" {
+		if b.Language != "" {
 			s.language = b.Language
 		}
-		s.converse()
-		s.signal(item{seq: m.Seq, start: true, Signal: workflows.Signal{Kind: workflows.Joined, Text: b.Language}})
+		s.join(m.Seq)
 	case wire.SendText:
 		s.act(m.Seq, workflows.Signal{Kind: workflows.Typed, Text: strings.TrimSpace(b.Content)}, now)
 	case wire.UIEvent:
@@ -406,8 +405,21 @@ func (s *session) act(seq int64, sig workflows.Signal, now time.Time) {
 	s.signal(item{seq: seq, start: true, Signal: sig})
 }
 
-// converse begins a conversation, or goes on with the one under way.
+// converse makes sure that a conversation is under way and knows that the kiosk
+// is in this session.
 func (s *session) converse() {
+	if !s.conversing {
+		s.join(0)
+	}
+}
+
+// join begins a conversation, or goes on with the one that is under way.
+func (s *session) join(seq int64) {
+	s.goOn()
+	s.signal(item{seq: seq, start: true, Signal: workflows.Signal{Kind: workflows.Joined, Language: s.language}})
+}
+
+func (s *session) goOn() {
 	if !s.conversing {
 		s.conversing = true
 		s.outcome = ""
