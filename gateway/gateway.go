@@ -1,0 +1,383 @@
+// Package gateway holds the kiosks: their WebSocket connections and sessions,
+// the media plane on which the activities of an answer meet, and the bridge
+// that turns what a customer does into signals to the conversation's workflow.
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
+
+	"github.com/praesenz/parley/flow"
+	"github.com/praesenz/parley/gateway/wire"
+	"github.com/praesenz/parley/media"
+	"github.com/praesenz/parley/metrics"
+	"github.com/praesenz/parley/workflows"
+)
+
+// Config is what a gateway needs; fields without a default must be set.
+type Config struct {
+	Addr      string // HTTP and WebSocket; default ":8080"
+	MediaAddr string // gRPC, for workers; default ":8090"
+	// AdvertiseMedia is the host:port under which workers reach MediaAddr; default
+	// the address it listens on.
+	AdvertiseMedia string
+
+	Key        []byte // of the kiosks' tokens (HS256), at least 32 bytes
+	MediaToken string // the bearer token that workers present, at least 16 characters
+
+	Temporal Temporal
+	// Plan gives the plan and the inputs with which a kiosk's next conversation
+	// starts.
+	Plan func(ctx context.Context, store, kiosk string) (flow.Plan, map[string]any, error)
+	// About describes a kiosk to its page. ErrUnknownKiosk refuses the kiosk; nil
+	// knows every kiosk that has a token, by its id.
+	About func(ctx context.Context, store, kiosk string) (About, error)
+	// Probe tells what /health and /ready answer; nil: nothing is there to probe.
+	Probe func(ctx context.Context) Probe
+
+	Page     fs.FS                // the kiosk page, served at /; nil: none
+	Metrics  *metrics.Metrics     // the six that are shared with the workers
+	Registry *prometheus.Registry // takes the gateway's own metrics, and is what /metrics serves
+	Logger   *slog.Logger
+
+	Origins     []string      // further origins that may connect, like "https://kiosk.example"; same-origin always may
+	MaxSessions int           // connected kiosks; default 5,000
+	Grace       time.Duration // how long a session outlives its connection; default 30 s
+}
+
+// About is what a kiosk's page should know.
+type About struct {
+	Name      string            // for people; default the kiosk's id
+	Languages []string          // BCP 47, the default first
+	Brand     map[string]string // colours and name of the store
+}
+
+// ErrUnknownKiosk is returned by Config.About for a kiosk that the store does
+// not have.
+var ErrUnknownKiosk = errors.New("unknown kiosk")
+
+// Probe is what the gateway knows of the servers behind the workers.
+type Probe struct {
+	GPU, ModelLoaded bool
+	Ready            bool
+	Qdrant, Ollama   string // "connected", "embedded", or what is wrong
+}
+
+// Temporal is what the gateway needs of a client.Client.
+type Temporal interface {
+	SignalWithStartWorkflow(ctx context.Context, workflowID, signal string, arg any, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+	SignalWorkflow(ctx context.Context, workflowID, runID, signal string, arg any) error
+	GetWorkflow(ctx context.Context, workflowID, runID string) client.WorkflowRun
+}
+
+// Fixed times; each is one that somebody waits for.
+const (
+	drainLimit    = 30 * time.Second // SIGTERM to gone
+	awayAfter     = 3 * time.Second  // of silence from Temporal before a customer is told
+	signalTimeout = 2 * time.Second  // of one attempt
+	writeTimeout  = 5 * time.Second  // of one WebSocket message
+	pingEvery     = 20 * time.Second
+	idleTimeout   = 45 * time.Second // two pings unanswered
+	lingerTimeout = 2 * time.Second  // for the other side to see why it is closed
+)
+
+// Gateway is one gateway process. Make it with New.
+type Gateway struct {
+	cfg    Config
+	log    *slog.Logger
+	meters *meters
+	keys   keys
+
+	ctx     context.Context // of everything that outlives a request
+	cancel  context.CancelFunc
+	tasks   sync.WaitGroup
+	dead    chan error // a listener that ended by itself
+	drained atomic.Bool
+
+	httpLn, mediaLn net.Listener
+	http            *http.Server
+	grpc            *grpc.Server
+
+	mu       sync.Mutex
+	sessions map[string]*session // by id
+	kiosks   map[string]*session // the newest of each kiosk, by store/kiosk
+	conns    map[*conn]struct{}
+	watches  map[string]*watch // by workflow id
+
+	probed probeCache
+}
+
+// New checks the configuration, reporting every fault at once, and makes a
+// gateway that Start starts.
+func New(cfg Config) (*Gateway, error) {
+	var errs []error
+	need := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("gateway: "+problem))
+		}
+	}
+	need(len(cfg.Key) >= 32, "Key: needs at least 32 bytes, from a random source")
+	need(len(cfg.MediaToken) >= 16, "MediaToken: needs at least 16 characters, from a random source")
+	need(cfg.Temporal != nil, "Temporal: is missing; pass a client")
+	need(cfg.Plan != nil, "Plan: is missing; pass where a kiosk's plan comes from")
+	need(cfg.Metrics != nil, "Metrics: is missing; pass metrics.New(Registry)")
+	need(cfg.Registry != nil, "Registry: is missing; pass a prometheus.Registry")
+	need(cfg.Logger != nil, "Logger: is missing; pass a slog.Logger")
+	need(cfg.MaxSessions >= 0, "MaxSessions: must not be negative; leave it 0 for 5,000")
+	need(cfg.Grace >= 0, "Grace: must not be negative; leave it 0 for 30s")
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if cfg.Addr == "" {
+		cfg.Addr = ":8080"
+	}
+	if cfg.MediaAddr == "" {
+		cfg.MediaAddr = ":8090"
+	}
+	if cfg.MaxSessions == 0 {
+		cfg.MaxSessions = 5000
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 30 * time.Second
+	}
+	if cfg.About == nil {
+		cfg.About = func(context.Context, string, string) (About, error) { return About{}, nil }
+	}
+	if cfg.Probe == nil {
+		cfg.Probe = func(context.Context) Probe { return Probe{Ready: true} }
+	}
+	m, err := newMeters(cfg.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Gateway{
+		cfg: cfg, log: cfg.Logger, meters: m, keys: keys{cfg.Key},
+		ctx: ctx, cancel: cancel, dead: make(chan error, 2),
+		sessions: map[string]*session{}, kiosks: map[string]*session{},
+		conns: map[*conn]struct{}{}, watches: map[string]*watch{},
+	}, nil
+}
+
+// Start listens and serves until Stop. ctx bounds only the start.
+func (g *Gateway) Start(ctx context.Context) error {
+	var lc net.ListenConfig
+	var err error
+	if g.httpLn, err = lc.Listen(ctx, "tcp", g.cfg.Addr); err != nil {
+		return fmt.Errorf("gateway: listen on Addr %s: %w", g.cfg.Addr, err)
+	}
+	if g.mediaLn, err = lc.Listen(ctx, "tcp", g.cfg.MediaAddr); err != nil {
+		g.httpLn.Close()
+		return fmt.Errorf("gateway: listen on MediaAddr %s: %w", g.cfg.MediaAddr, err)
+	}
+	if g.cfg.AdvertiseMedia == "" {
+		g.cfg.AdvertiseMedia = g.MediaAddr()
+	}
+	g.http = &http.Server{
+		Handler:           g.routes(),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	g.grpc = newMediaServer(g)
+	g.tasks.Go(func() {
+		if err := g.http.Serve(g.httpLn); !errors.Is(err, http.ErrServerClosed) {
+			g.dead <- fmt.Errorf("gateway: serve %s: %w", g.cfg.Addr, err)
+		}
+	})
+	g.tasks.Go(func() {
+		if err := g.grpc.Serve(g.mediaLn); err != nil {
+			g.dead <- fmt.Errorf("gateway: serve %s: %w", g.cfg.MediaAddr, err)
+		}
+	})
+	g.log.Info("gateway started", "addr", g.Addr(), "media", g.cfg.AdvertiseMedia)
+	return nil
+}
+
+// Addr is the address of HTTP and WebSocket, with the real port.
+func (g *Gateway) Addr() string { return g.httpLn.Addr().String() }
+
+// MediaAddr is the address of the media plane, with the real port.
+func (g *Gateway) MediaAddr() string { return g.mediaLn.Addr().String() }
+
+// Dead gives the error of a listener that ended by itself.
+func (g *Gateway) Dead() <-chan error { return g.dead }
+
+// Drain turns the gateway unready, asks every kiosk to connect elsewhere after
+// the sentence in progress, and returns when all have gone, or 30 s have passed,
+// or ctx ends. Stop must follow.
+func (g *Gateway) Drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	defer cancel()
+	g.drained.Store(true)
+	g.mu.Lock()
+	begun := len(g.conns)
+	for _, s := range g.sessions {
+		s.move()
+	}
+	g.mu.Unlock()
+
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for g.busy() {
+		select {
+		case <-tick.C:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	g.mu.Lock()
+	left := len(g.conns)
+	g.mu.Unlock()
+	g.log.Info("gateway drained", "kiosks", begun, "moved", begun-left, "left", left)
+}
+
+// busy tells whether a kiosk is connected or a signal is yet to be accepted.
+func (g *Gateway) busy() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.conns) > 0 {
+		return true
+	}
+	for _, s := range g.sessions {
+		if s.undelivered() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Stop ends the gateway at once: connections are closed with 1012, streams with
+// UNAVAILABLE. It returns when every goroutine has ended, or with ctx's error.
+func (g *Gateway) Stop(ctx context.Context) error {
+	g.drained.Store(true)
+	g.mu.Lock()
+	sessions := len(g.sessions)
+	for c := range g.conns {
+		c.close(wire.CloseRestart, "the gateway restarts")
+	}
+	for _, s := range g.sessions {
+		s.end(errMoved)
+	}
+	g.mu.Unlock()
+	g.cancel()
+
+	done := make(chan struct{})
+	go func() {
+		if g.http != nil {
+			g.http.Close()
+			g.grpc.Stop()
+		}
+		g.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		g.log.Info("gateway stopped", "sessions", sessions)
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("gateway: stop: %w", context.Cause(ctx))
+	}
+}
+
+func kioskKey(store, kiosk string) string { return workflows.ConversationID(store, kiosk) }
+
+// admit makes the session of a new connection. It is the kiosk's own from now
+// on; an earlier session of the kiosk stays for a grace time, because resume may
+// be the first thing that the connection says.
+func (g *Gateway) admit(c *conn) (*session, error) {
+	s := newSession(g, c.store, c.kiosk, rand.Text(), time.Now())
+	key := kioskKey(c.store, c.kiosk)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	old := g.kiosks[key]
+	if len(g.conns) >= g.cfg.MaxSessions && (old == nil || !old.online()) {
+		return nil, fmt.Errorf("this gateway holds %d kiosks, which is MaxSessions", g.cfg.MaxSessions)
+	}
+	g.conns[c] = struct{}{}
+	g.sessions[s.id] = s
+	g.kiosks[key] = s
+	if old != nil {
+		s.before = old
+		old.replace()
+	}
+	g.cfg.Metrics.ActiveSessions.Set(float64(len(g.conns)))
+	return s, nil
+}
+
+// resume gives a connection the session that its token names, which may come
+// from a gateway that is gone; fresh is what the connection has so far.
+func (g *Gateway) resume(c *conn, fresh *session, token string) (s *session, known bool, err error) {
+	id, born, err := g.keys.openResume(token, c.store, c.kiosk)
+	if err != nil {
+		return nil, false, err
+	}
+	key := kioskKey(c.store, c.kiosk)
+	g.mu.Lock()
+	s = g.sessions[id]
+	if known = s != nil; !known {
+		s = newSession(g, c.store, c.kiosk, id, born)
+		g.sessions[id] = s
+	}
+	delete(g.sessions, fresh.id)
+	g.kiosks[key] = s
+	g.mu.Unlock()
+	if old := fresh.settled(); old != nil && old != s {
+		g.forget(old)
+		old.end(errReplaced)
+	}
+	result := "elsewhere"
+	if known {
+		result = "here"
+	}
+	g.meters.resumes.WithLabelValues(result).Inc()
+	return s, known, nil
+}
+
+// forget takes a session out of the books.
+func (g *Gateway) forget(s *session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.sessions[s.id] == s {
+		delete(g.sessions, s.id)
+	}
+	if key := kioskKey(s.store, s.kiosk); g.kiosks[key] == s {
+		delete(g.kiosks, key)
+	}
+}
+
+func (g *Gateway) dismiss(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.conns, c)
+	g.cfg.Metrics.ActiveSessions.Set(float64(len(g.conns)))
+}
+
+// find gives the session of a media call.
+func (g *Gateway) find(p *media.Place) (*session, error) {
+	if p.GetConversation() == "" || p.GetSession() == "" {
+		return nil, errPlace
+	}
+	g.mu.Lock()
+	s := g.sessions[p.Session]
+	g.mu.Unlock()
+	if s == nil || s.store != p.Store || s.kiosk != p.Kiosk {
+		return nil, errNotHere
+	}
+	return s, s.enter(p.Conversation)
+}

@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// meters are the gateway's own metrics, one for every bound and what happens at
+// it.
+type meters struct {
+	framesIn, framesOut prometheus.Counter
+	refused             *prometheus.CounterVec // messages, by reason
+	closed              *prometheus.CounterVec // connections, by close code
+	controlOverflow     prometheus.Counter
+	signalOverflow      prometheus.Counter
+	signals             *prometheus.CounterVec // by kind and result
+	signalTime          prometheus.Histogram
+	playFull            prometheus.Counter
+	utterances          *prometheus.CounterVec // by what ended them
+	cuts                *prometheus.CounterVec // by reason
+	cutTime             prometheus.Histogram
+	resumes             *prometheus.CounterVec
+}
+
+func newMeters(reg prometheus.Registerer) (*meters, error) {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_gateway_" + name, Help: help})
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_gateway_" + name, Help: help}, labels)
+	}
+	m := &meters{
+		framesIn:        counter("frames_received_total", "Audio frames from kiosks."),
+		framesOut:       counter("frames_sent_total", "Audio frames to kiosks."),
+		refused:         counters("messages_refused_total", "Messages and frames that were answered with an error.", "reason"),
+		closed:          counters("connections_closed_total", "Connections that the gateway closed, by close code.", "code"),
+		controlOverflow: counter("control_overflows_total", "Connections closed because the kiosk did not read its messages."),
+		signalOverflow:  counter("signal_overflows_total", "Connections closed because too many signals waited for Temporal."),
+		signals:         counters("signals_total", "Signals to conversations, by kind and result: accepted, retried, refused, nobody, lost.", "kind", "result"),
+		signalTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "parley_gateway_signal_seconds", Help: "From a customer's action to Temporal's acceptance of the signal.",
+			Buckets: prometheus.ExponentialBuckets(.001, 2, 14),
+		}),
+		playFull:   counter("play_full_total", "Times that a response's audio waited because its buffer was full."),
+		utterances: counters("utterances_total", "Utterances, by what ended them: silence, kiosk, too_long, gone.", "end"),
+		cuts:       counters("responses_cut_total", "Responses that were cut, by reason: speech, interrupt, input, stalled, abandoned, ended.", "reason"),
+		cutTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "parley_gateway_cut_seconds", Help: "From the audio frame or message that cut a response to its clear being written.",
+			Buckets: prometheus.ExponentialBuckets(.00005, 2, 14),
+		}),
+		resumes: counters("resumes_total", "Sessions taken up again, known here or from elsewhere.", "session"),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{
+		m.framesIn, m.framesOut, m.refused, m.closed, m.controlOverflow, m.signalOverflow, m.signals,
+		m.signalTime, m.playFull, m.utterances, m.cuts, m.cutTime, m.resumes,
+	} {
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return m, nil
+}

@@ -1,0 +1,864 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/praesenz/parley/gateway/vad"
+	"github.com/praesenz/parley/gateway/wire"
+	"github.com/praesenz/parley/media"
+	"github.com/praesenz/parley/workflows"
+)
+
+// What a kiosk is to show.
+const (
+	idle      = "idle"
+	listening = "listening"
+	thinking  = "thinking"
+	speaking  = "speaking"
+)
+
+const (
+	minSpeech     = 120 * time.Millisecond // before a customer counts as speaking
+	minBargeIn    = 250 * time.Millisecond // the same while the kiosk speaks
+	perWord       = 200 * time.Millisecond // more for each further word that a barge-in needs
+	longestNeeded = 700 * time.Millisecond // of all that together
+	preRoll       = 200 * time.Millisecond // kept before the first sound, so that no word loses its beginning
+
+	defaultEndSilence   = 500 * time.Millisecond
+	defaultMaxUtterance = 20 * time.Second
+
+	leadFrames    = 50 // of audio kept before an utterance: 1 s, longestNeeded + preRoll with its gaps
+	maxResponses  = 16 // kept for second attempts
+	maxOutbox     = 256
+	maxEarly      = 1024 // messages held until a response begins
+	forever       = time.Hour
+	checkPlayback = 100 * time.Millisecond
+)
+
+// Why a session or a response is no longer there, as media calls are told.
+var (
+	errPlace    = status.Error(codes.InvalidArgument, "place: conversation and session must be set")
+	errNotHere  = status.Error(codes.NotFound, "the kiosk's session is not at this gateway")
+	errKioskOff = status.Error(codes.NotFound, "the kiosk has gone")
+	errReplaced = status.Error(codes.NotFound, "another connection took this kiosk")
+	errMoved    = status.Error(codes.Unavailable, "the gateway is draining")
+	errOver     = status.Error(codes.NotFound, "the conversation is over")
+	errCut      = status.Error(codes.Aborted, "the response was cut")
+	errMany     = status.Error(codes.ResourceExhausted, "too many responses of this session are open")
+)
+
+// A sink is the connection that a session speaks through. Its methods do not
+// block.
+type sink interface {
+	tell(m wire.Out)
+	wake()
+	close(code int, reason string)
+}
+
+// An ear follows the microphone while a conversation is under way.
+type ear struct {
+	detector vad.Detector
+	frame    [vad.FrameBytes]byte
+	filled   int
+	lead     [leadFrames][vad.FrameBytes]byte // the last second, a ring
+	frames   int                              // heard so far
+}
+
+// A session is a kiosk at this gateway. It outlives a connection for a grace
+// time. Everything that happens to it happens under mu, in short steps, so that
+// what is heard, said and decided has one order.
+type session struct {
+	g            *Gateway
+	id           string
+	store, kiosk string
+	born         time.Time
+
+	mu     sync.Mutex
+	fresh  bool     // nothing was said in it yet
+	before *session // of the same kiosk, while fresh
+	conn   sink     // nil while nobody is connected
+	said   int      // messages told, so that next can see whether it told one
+	over   error
+	grace  *time.Timer
+	moving bool  // the gateway drains
+	stopAt *part // the sentence after which to move; nil: none begun
+
+	// The conversation.
+	conversing   bool
+	conversation string   // its first run id, as media calls know it
+	earlier      []string // the last few that are over; calls for them come late
+	state        string
+	language     string
+	listen       *media.Listening // nil: the defaults
+	buttons      bool             // some are shown
+	outcome      string           // to be told to a kiosk that was away when it ended
+
+	// The kiosk's numbers.
+	received, durable int64
+
+	// What is heard.
+	ear        *ear // nil without a conversation
+	kioskVAD   bool
+	utterances []*utterance // the last keptUtterances
+	spoken     uint32       // number of the last one
+	open       *utterance   // the one under way
+	askedAt    time.Time    // when the customer was done; zero: answered
+
+	// What is said.
+	responses map[uint32]*response
+	current   *response // being spoken
+	cutAt     time.Time // of a clear that is not yet written
+
+	// What Temporal is to know; bridge.go.
+	outbox     []item
+	delivering bool
+	away       bool
+}
+
+func newSession(g *Gateway, store, kiosk, id string, born time.Time) *session {
+	return &session{
+		g: g, id: id, store: store, kiosk: kiosk, born: born, state: idle, fresh: true,
+		// A session that was at another gateway counts on from there: no customer
+		// makes ten utterances a second.
+		spoken: uint32(time.Since(born) / (100 * time.Millisecond)),
+	}
+}
+
+// attach gives the session its connection. known: the kiosk was here before, and
+// what it has not heard is said again from the played position.
+func (s *session) attach(c sink, ready wire.BotReady, played *wire.Played, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over != nil {
+		c.close(wire.CloseRestart, "the session has ended; connect again")
+		return
+	}
+	s.conn = c
+	if s.grace != nil {
+		s.grace.Stop()
+		s.grace = nil
+	}
+	s.tell(ready)
+	if s.durable > 0 {
+		s.tell(wire.Ack{Seq: s.durable})
+	}
+	if s.outcome != "" {
+		s.tell(wire.Ended{Outcome: s.outcome})
+		s.outcome = ""
+	}
+	s.tell(wire.State{State: s.state, Language: s.language})
+	if s.away {
+		s.tell(wire.Away{Message: awayMessage(s.language)})
+	}
+	s.showButtons()
+	if r := s.current; r != nil {
+		at := r.mark
+		if played != nil && uint32(played.Response) == r.number {
+			at = r.samples(time.Duration(played.Ms) * time.Millisecond)
+		}
+		r.rewindTo(at, now)
+		s.sayAgain(r)
+	}
+	c.wake()
+}
+
+// sayAgain repeats what goes with a response's audio.
+func (s *session) sayAgain(r *response) {
+	s.tell(wire.AudioStart{Response: int(r.number), Rate: int(r.start.SampleRate)})
+	for _, p := range r.parts {
+		if p.first+p.samples > r.sent {
+			s.tell(s.caption(r, p))
+		}
+	}
+	at := r.ms(r.sent)
+	if i := slices.IndexFunc(r.cues, func(c wire.Cue) bool { return c.At >= at }); i >= 0 {
+		s.tell(wire.Cues{Response: int(r.number), Cues: r.cues[i:]})
+	}
+	r.endTold = false
+}
+
+// detach takes a connection away that has closed. The session waits for the
+// kiosk to come back, and ends if it does not.
+func (s *session) detach(c sink, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c || s.over != nil {
+		return
+	}
+	s.conn = nil
+	if s.current != nil {
+		s.current.pause(now)
+	}
+	if s.open != nil {
+		s.endUtterance("gone", false, now) // what was said so far is answered
+	}
+	if s.moving {
+		s.endLocked(errMoved)
+		return
+	}
+	s.grace = time.AfterFunc(s.g.cfg.Grace, func() {
+		s.mu.Lock()
+		back := s.conn != nil || s.over != nil
+		if !back && s.conversing {
+			s.signal(item{Signal: workflows.Signal{Kind: workflows.Left, Reason: "kiosk gone"}})
+		}
+		if !back {
+			s.endLocked(errKioskOff)
+		}
+		s.mu.Unlock()
+		if !back {
+			s.g.forget(s)
+		}
+	})
+}
+
+// replace closes the connection, because the kiosk has a newer one.
+func (s *session) replace() {
+	s.mu.Lock()
+	c := s.conn
+	s.mu.Unlock()
+	if c != nil {
+		s.detach(c, time.Now())
+		c.close(wire.CloseReplaced, "another connection took this kiosk")
+	}
+}
+
+// end lets everything go: readers of its streams get the error.
+func (s *session) end(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(why)
+}
+
+func (s *session) endLocked(why error) {
+	if s.over != nil {
+		return
+	}
+	s.over = why
+	s.conn = nil
+	if s.grace != nil {
+		s.grace.Stop()
+	}
+	s.open = nil
+	for _, u := range s.utterances {
+		u.end(true)
+		u.bell.ring()
+	}
+	now := time.Now()
+	for _, r := range s.responses {
+		if !r.over {
+			r.finish(now, true)
+		}
+	}
+	s.current, s.ear = nil, nil
+}
+
+// unused tells whether nothing was said in this session yet, so that another one
+// may take its place.
+func (s *session) unused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fresh
+}
+
+// settled marks the session as used, and gives the one before it, which nobody
+// will come back to.
+func (s *session) settled() *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.before
+	s.fresh, s.before = false, nil
+	return old
+}
+
+// rejoin tells the conversation, if there is one, that the kiosk is here again.
+func (s *session) rejoin(known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fresh = false
+	if s.conversing || !known {
+		s.signal(item{Signal: workflows.Signal{Kind: workflows.Joined, Language: s.language}})
+	}
+}
+
+// online tells whether a kiosk is connected.
+func (s *session) online() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn != nil
+}
+
+// move asks the kiosk to connect elsewhere after the sentence in progress.
+func (s *session) move() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moving = true
+	if s.current != nil {
+		s.stopAt = s.current.partAt(s.current.position(time.Now()))
+	}
+	if s.conn != nil {
+		s.conn.wake()
+	}
+}
+
+func (r *response) partAt(sample int64) *part {
+	for _, p := range slices.Backward(r.parts) {
+		if sample >= p.first {
+			return p
+		}
+	}
+	return nil
+}
+
+func (s *session) tell(m wire.Out) {
+	if s.conn != nil {
+		s.conn.tell(m)
+		s.said++
+	}
+}
+
+func (s *session) show(state string) {
+	if s.state != state {
+		s.state = state
+		s.tell(wire.State{State: state, Language: s.language})
+	}
+}
+
+func (s *session) showButtons() {
+	b := s.listen.GetButtons()
+	if len(b) == 0 && !s.buttons {
+		return
+	}
+	screen := wire.Screen{Buttons: make([]wire.Button, len(b))}
+	for i, x := range b {
+		screen.Buttons[i] = wire.Button{Value: x.Value, Label: x.Label}
+	}
+	s.buttons = len(b) > 0
+	s.tell(screen)
+}
+
+// take does what a kiosk's message says. The problem, if there is one, is for
+// the kiosk.
+func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.Seq > 0 {
+		if m.Seq <= s.received { // sent again: it is on its way to Temporal, or there
+			if m.Seq <= s.durable {
+				s.tell(wire.Ack{Seq: s.durable})
+			}
+			return nil
+		}
+		s.received = m.Seq
+	}
+	switch b := m.Body.(type) {
+	case wire.ClientReady:
+		if b.Language != "" {
+			s.language = b.Language
+		}
+		s.join(m.Seq)
+	case wire.SendText:
+		s.act(m.Seq, workflows.Signal{Kind: workflows.Typed, Text: strings.TrimSpace(b.Content)}, now)
+	case wire.UIEvent:
+		s.act(m.Seq, workflows.Signal{Kind: workflows.Touched, Text: b.Value}, now)
+	case wire.DisconnectBot:
+		s.interrupt("input", 0, now)
+		s.signal(item{seq: m.Seq, Signal: workflows.Signal{Kind: workflows.Left, Reason: "customer"}})
+	case wire.SpeechStart:
+		return s.kioskSpeech(m.Seq, now)
+	case wire.SpeechEnd:
+		if s.open != nil {
+			s.endUtterance("kiosk", false, now)
+		}
+		s.signal(item{seq: m.Seq})
+	case wire.Interrupt:
+		if !s.interrupt("interrupt", m.Seq, now) {
+			s.signal(item{seq: m.Seq})
+		}
+	case wire.Played:
+		if r := s.current; r != nil && r.number == uint32(b.Response) && !r.marked.IsZero() {
+			r.report(b.Ms, b.Done, now)
+			s.conn.wake()
+		}
+	case wire.VAD:
+		s.kioskVAD = b.Mode == "kiosk"
+	case wire.Resume:
+		return &wire.FieldError{Field: "data.t", Problem: "resume is the first message of a connection"}
+	}
+	return nil
+}
+
+// act is typing or touching: it hushes the kiosk and asks for an answer.
+func (s *session) act(seq int64, sig workflows.Signal, now time.Time) {
+	s.converse()
+	s.interrupt("input", 0, now)
+	s.askedAt = now
+	s.listen = nil
+	s.showButtons()
+	s.show(thinking)
+	s.signal(item{seq: seq, start: true, Signal: sig})
+}
+
+// converse makes sure that a conversation is under way and knows that the kiosk
+// is in this session.
+func (s *session) converse() {
+	if !s.conversing {
+		s.join(0)
+	}
+}
+
+// join begins a conversation, or goes on with the one that is under way.
+func (s *session) join(seq int64) {
+	s.goOn()
+	s.signal(item{seq: seq, start: true, Signal: workflows.Signal{Kind: workflows.Joined, Language: s.language}})
+}
+
+func (s *session) goOn() {
+	if !s.conversing {
+		s.conversing = true
+		s.outcome = ""
+		s.show(thinking)
+	}
+}
+
+// conversationEnded follows the end of the workflow.
+func (s *session) conversationEnded(outcome string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A customer may have said something in the meantime, which begins the next.
+	if !s.conversing || slices.ContainsFunc(s.outbox, func(i item) bool { return i.start }) {
+		return
+	}
+	s.reset("ended", now)
+	s.leaveConversation()
+	s.conversing, s.listen, s.ear, s.open = false, nil, nil, nil
+	for _, u := range s.utterances {
+		u.end(true)
+	}
+	s.utterances = nil
+	s.askedAt = time.Time{}
+	s.showButtons()
+	if s.conn == nil {
+		s.outcome = outcome
+	}
+	s.tell(wire.Ended{Outcome: outcome})
+	s.language = ""
+	s.show(idle)
+}
+
+func (s *session) leaveConversation() {
+	if s.conversation == "" {
+		return
+	}
+	s.earlier = append(s.earlier, s.conversation)
+	s.earlier = s.earlier[max(0, len(s.earlier)-4):]
+	s.conversation = ""
+}
+
+// reset cuts what is being said and forgets all responses: their numbers start
+// again with another conversation.
+func (s *session) reset(reason string, now time.Time) {
+	for _, r := range s.responses {
+		if !r.over {
+			s.cut(r, reason, now)
+		}
+	}
+	s.responses, s.current = nil, nil
+}
+
+// enter lets a media call of a conversation in; the first call of another one
+// takes its place.
+func (s *session) enter(conversation string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over != nil:
+		return s.over
+	case conversation == s.conversation:
+		return nil
+	case slices.Contains(s.earlier, conversation):
+		return errOver
+	}
+	s.reset("abandoned", time.Now())
+	s.leaveConversation()
+	s.conversation = conversation
+	return nil
+}
+
+// hear takes a kiosk's audio.
+func (s *session) hear(pcm []byte, now time.Time) *wire.FieldError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.conversing {
+		return &wire.FieldError{Field: "kind", Problem: "no conversation is under way; send client-ready before audio"}
+	}
+	if s.ear == nil {
+		s.ear = &ear{}
+	}
+	for e := s.ear; len(pcm) > 0; {
+		n := copy(e.frame[e.filled:], pcm)
+		pcm = pcm[n:]
+		if e.filled += n; e.filled == len(e.frame) {
+			e.filled = 0
+			s.hearFrame(e, now)
+		}
+	}
+	return nil
+}
+
+func (s *session) hearFrame(e *ear, now time.Time) {
+	if s.kioskVAD {
+		if s.open != nil && (!s.open.add(e.frame[:]) || time.Duration(len(s.open.pcm))*time.Second/bytesPerSecondIn >= s.maxUtterance()) {
+			s.endUtterance("too_long", false, now)
+		}
+		return
+	}
+	e.lead[e.frames%leadFrames] = e.frame
+	e.frames++
+	spoken := s.current
+	event := e.detector.Hear(e.frame[:], s.endpointing(spoken))
+	if s.open == nil && spoken != nil && spoken.start.BargeIn == "none" {
+		e.detector.Forget() // what is heard meanwhile is not said to us
+		return
+	}
+	switch {
+	case s.open == nil && event == vad.Started:
+		u := s.startUtterance(0, now)
+		for _, f := range e.since(e.detector.Lead() + int(preRoll/vad.Frame)) {
+			u.add(f)
+		}
+	case s.open == nil:
+	case !s.open.add(e.frame[:]) || event == vad.TooLong:
+		e.detector.Forget()
+		s.endUtterance("too_long", false, now)
+	case event == vad.Ended:
+		s.endUtterance("silence", false, now)
+	}
+}
+
+// since gives the last n frames, oldest first.
+func (e *ear) since(n int) [][]byte {
+	n = min(n, e.frames, leadFrames)
+	frames := make([][]byte, 0, n)
+	for i := e.frames - n; i < e.frames; i++ {
+		frames = append(frames, e.lead[i%leadFrames][:])
+	}
+	return frames
+}
+
+// endpointing is how speech is told from noise at this moment.
+func (s *session) endpointing(spoken *response) vad.Options {
+	o := vad.Options{MinSpeech: minSpeech, EndSilence: defaultEndSilence, MaxUtterance: s.maxUtterance()}
+	if ms := s.listen.GetEndSilenceMs(); ms > 0 {
+		o.EndSilence = time.Duration(ms) * time.Millisecond
+	}
+	if spoken != nil {
+		// Words cannot be counted before they are recognised; the time that they
+		// take to say can.
+		words := time.Duration(max(1, spoken.start.MinWords))
+		o.MinSpeech = min(longestNeeded, minBargeIn+(words-1)*perWord)
+	}
+	return o
+}
+
+func (s *session) maxUtterance() time.Duration {
+	if ms := s.listen.GetMaxUtteranceMs(); ms > 0 {
+		return min(longestUtterance, time.Duration(ms)*time.Millisecond)
+	}
+	return defaultMaxUtterance
+}
+
+// kioskSpeech is the beginning of speech as a kiosk detects it.
+func (s *session) kioskSpeech(seq int64, now time.Time) *wire.FieldError {
+	if !s.kioskVAD {
+		s.signal(item{seq: seq})
+		return &wire.FieldError{Field: "data.t", Problem: "the gateway detects speech; send vad {mode:\"kiosk\"} before speech-start"}
+	}
+	if r := s.current; s.open != nil || r != nil && r.start.BargeIn == "none" {
+		s.signal(item{seq: seq})
+		return nil
+	}
+	s.converse()
+	s.startUtterance(seq, now)
+	return nil
+}
+
+// startUtterance opens an utterance and silences the kiosk: the customer first.
+func (s *session) startUtterance(seq int64, now time.Time) *utterance {
+	s.spoken++
+	u := &utterance{number: s.spoken}
+	s.open = u
+	s.utterances = append(s.utterances, u)
+	s.utterances = s.utterances[max(0, len(s.utterances)-keptUtterances):]
+	cut, at := s.hush("speech", now)
+	s.tell(wire.UserStartedSpeaking{})
+	s.show(listening)
+	s.signal(item{seq: seq, start: true, Signal: workflows.Signal{Kind: workflows.SpeechStarted, Utterance: int(u.number)}})
+	if cut != nil {
+		s.signal(item{Signal: workflows.Signal{Kind: workflows.Interrupted, Response: int(cut.number), PlayedMs: at}})
+	}
+	return u
+}
+
+func (s *session) endUtterance(how string, dropped bool, now time.Time) {
+	s.open.end(dropped)
+	s.open = nil
+	s.g.meters.utterances.WithLabelValues(how).Inc()
+	s.askedAt = now
+	s.tell(wire.UserStoppedSpeaking{})
+	s.show(thinking)
+	if s.conn != nil {
+		s.conn.wake() // a response may have waited for the customer to finish
+	}
+}
+
+// interrupt cuts what is being said, unless it must not be, and tells the
+// conversation.
+func (s *session) interrupt(reason string, seq int64, now time.Time) bool {
+	r, at := s.hush(reason, now)
+	if r == nil {
+		return false
+	}
+	s.show(thinking)
+	s.signal(item{seq: seq, Signal: workflows.Signal{Kind: workflows.Interrupted, Response: int(r.number), PlayedMs: at}})
+	return true
+}
+
+// hush cuts what is being said, unless it must not be, and tells what was cut
+// and how much of it had been played, in ms.
+func (s *session) hush(reason string, now time.Time) (*response, int64) {
+	r := s.current
+	if r == nil || r.start.BargeIn == "none" {
+		return nil, 0
+	}
+	s.cut(r, reason, now)
+	return r, r.playedMs
+}
+
+// cut ends a response at once: no frame of it is taken from here after this.
+func (s *session) cut(r *response, reason string, now time.Time) {
+	r.finish(now, true)
+	if s.current == r {
+		s.current = nil
+	}
+	s.g.meters.cuts.WithLabelValues(reason).Inc()
+	if !r.begun {
+		return
+	}
+	s.cutAt = now
+	s.tell(wire.Clear{Response: int(r.number)})
+	s.tell(wire.BotInterrupted{Response: int(r.number), PlayedMs: r.playedMs})
+	s.tell(wire.BotStoppedSpeaking{})
+}
+
+// cleared gives the time of the last cut once, for whoever writes its clear.
+func (s *session) cleared() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.cutAt
+	s.cutAt = time.Time{}
+	return at
+}
+
+// response gives a response by its number, made if it is new.
+func (s *session) response(number uint32) (*response, error) {
+	if s.over != nil {
+		return nil, s.over
+	}
+	if r := s.responses[number]; r != nil {
+		return r, nil
+	}
+	if number == 0 || number > 65535 {
+		return nil, status.Errorf(codes.InvalidArgument, "response: must be 1 to 65535, not %d", number)
+	}
+	if len(s.responses) >= maxResponses {
+		oldest := uint32(0)
+		for n, r := range s.responses {
+			if r.over && (oldest == 0 || n < oldest) {
+				oldest = n
+			}
+		}
+		if oldest == 0 {
+			return nil, errMany
+		}
+		delete(s.responses, oldest)
+	}
+	if s.responses == nil {
+		s.responses = map[uint32]*response{}
+	}
+	r := &response{number: number}
+	s.responses[number] = r
+	return r, nil
+}
+
+// choose gives the response that is heard now or next: the lowest number that
+// has a voice. A customer who is speaking is not talked over.
+func (s *session) choose() *response {
+	if s.current != nil || s.open != nil {
+		return s.current
+	}
+	var next *response
+	for n, r := range s.responses {
+		if r.start != nil && !r.over && (next == nil || n < next.number) {
+			next = r
+		}
+	}
+	return next
+}
+
+// next gives the writer of c the next audio frame, in buf, or says how long to
+// wait for one. Without a frame and without a wait, there are messages to be
+// written first.
+func (s *session) next(c sink, now time.Time, buf []byte) ([]byte, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c {
+		return nil, forever
+	}
+	before := s.said
+	r := s.choose()
+	if s.moving && s.moveOn(r, now) {
+		return nil, 0
+	}
+	if r == nil {
+		return nil, forever
+	}
+	if !r.begun {
+		if !s.begin(r, now) {
+			return nil, forever
+		}
+		return nil, 0
+	}
+	at := r.position(now)
+	for r.captions < len(r.parts) && r.parts[r.captions].first <= at && r.parts[r.captions].first < r.sent {
+		p := r.parts[r.captions]
+		r.captions++
+		s.tell(wire.BotTTSText{Text: p.text, Response: int(r.number), Segment: int(p.index)})
+		r.bell.ring()
+	}
+	if r.made && !r.endTold {
+		r.endTold = true
+		s.tell(wire.AudioEnd{Response: int(r.number), Ms: r.ms(r.total)})
+	}
+	switch {
+	case r.played(now):
+		s.finish(r, now)
+	case r.stalled(now):
+		s.g.log.Warn("response stalled", "store", s.store, "kiosk", s.kiosk, "response", r.number,
+			"played_ms", r.ms(at), "sent_ms", r.ms(r.sent), "made_ms", r.ms(r.total), "complete", r.made)
+		s.cut(r, "stalled", now)
+		s.show(thinking)
+	}
+	if s.said != before {
+		return nil, 0
+	}
+	upTo := r.total
+	if s.stopAt != nil {
+		upTo = s.stopAt.first + s.stopAt.samples
+	}
+	frame, wait := r.frame(now, upTo, buf)
+	if frame != nil {
+		s.g.meters.framesOut.Inc()
+		if !s.askedAt.IsZero() {
+			s.g.cfg.Metrics.ResponseTime.WithLabelValues(s.store).Observe(now.Sub(s.askedAt).Seconds())
+			s.askedAt = time.Time{}
+		}
+		return frame, 0
+	}
+	return nil, min(wait, checkPlayback)
+}
+
+// begin starts a response's playback once there is audio to play.
+func (s *session) begin(r *response, now time.Time) bool {
+	if r.total == 0 && r.made {
+		r.captions, r.endTold, r.lastSent = len(r.parts), true, true
+		s.listenNext(r)
+		s.finish(r, now)
+		return true
+	}
+	if r.total < r.samples(frameTime) && !r.made && !r.flushable() {
+		return false
+	}
+	s.current = r
+	r.begun = true
+	r.moved = now
+	if l := r.start.Language; l != "" {
+		s.language = l
+	}
+	s.show(speaking)
+	s.tell(wire.AudioStart{Response: int(r.number), Rate: int(r.start.SampleRate)})
+	s.tell(wire.BotStartedSpeaking{})
+	for _, m := range r.early {
+		s.tell(m)
+	}
+	r.early = nil
+	s.listenNext(r)
+	return true
+}
+
+// listenNext takes over how to listen during and after a response. Its buttons
+// are shown from its first word on: a customer who knows the answer need not
+// wait for the question.
+func (s *session) listenNext(r *response) {
+	s.listen = r.start.Listening
+	s.showButtons()
+}
+
+// finish ends a response that was played to its end.
+func (s *session) finish(r *response, now time.Time) {
+	r.finish(now, false)
+	s.current = nil
+	if r.begun {
+		s.tell(wire.BotStoppedSpeaking{})
+	}
+	if r.start.Listening != nil {
+		s.show(listening)
+	} else if s.conversing {
+		s.show(thinking)
+	}
+	s.said++ // look again: another response may be next
+}
+
+// moveOn asks the kiosk to connect elsewhere once the sentence in progress has
+// been played.
+func (s *session) moveOn(r *response, now time.Time) bool {
+	if p := s.stopAt; p != nil && r != nil && (!p.complete || r.position(now) < p.first+p.samples) && !r.stalled(now) {
+		return false
+	}
+	if s.open != nil {
+		return false // nor is a customer cut short
+	}
+	s.tell(wire.Move{})
+	s.conn.close(wire.CloseRestart, "the gateway is draining")
+	return true
+}
+
+// announce tells something that goes with a response's audio, not before it
+// begins.
+func (s *session) announce(r *response, m wire.Out) {
+	switch {
+	case r.begun:
+		s.tell(m)
+		s.wake()
+	case len(r.early) < maxEarly:
+		r.early = append(r.early, m)
+	}
+}
+
+func (s *session) caption(r *response, p *part) wire.BotOutput {
+	return wire.BotOutput{
+		Text: p.text, Response: int(r.number), Segment: int(p.index), AtMs: r.ms(p.first), AggregatedBy: "sentence",
+	}
+}
+
+func (s *session) wake() {
+	if s.conn != nil {
+		s.conn.wake()
+	}
+}

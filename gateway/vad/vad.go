@@ -1,0 +1,186 @@
+// Package vad finds speech in a kiosk's microphone. It looks at energy against
+// an adaptive noise floor and at where in the spectrum the energy lies, which is
+// enough beside a microphone with echo cancellation and costs a few microseconds
+// and no allocation a frame.
+package vad
+
+import (
+	"math"
+	"time"
+)
+
+// Frame is how much audio is looked at at once.
+const (
+	Frame        = 20 * time.Millisecond
+	FrameSamples = 320              // at 16 kHz
+	FrameBytes   = FrameSamples * 2 // PCM16 little-endian mono
+)
+
+// Options say what counts as an utterance; they may change with every frame.
+type Options struct {
+	MinSpeech    time.Duration // how much speech is needed to start one
+	EndSilence   time.Duration // the pause that ends one
+	MaxUtterance time.Duration // ends one that does not pause
+}
+
+// An Event is what a frame changed.
+type Event uint8
+
+// The events.
+const (
+	Nothing Event = iota
+	Started       // an utterance began Lead frames ago
+	Ended         // by silence
+	TooLong       // by MaxUtterance
+)
+
+// Levels in dB below full scale, and the constants of the decision, tried out
+// with the voices of espeak-ng and flite in pink noise (see the tests).
+const (
+	above      = 9.0  // dB over the floor begin speech
+	below      = 5.0  // dB over the floor keep it up
+	quietest   = -52. // softer than this is never speech
+	floorMin   = -70.
+	floorMax   = -30.
+	floorStart = -50. // until the first two seconds have been heard
+	gap        = 5    // frames of silence that a word may have inside, as before a plosive
+	windows    = 8    // of the noise floor,
+	windowSpan = 13   // frames each: together 2 s, longer than people speak without a gap
+)
+
+// A Detector follows one microphone. The zero value is ready; it is not safe
+// for concurrent use.
+type Detector struct {
+	// Filters: a high-pass at 120 Hz against hum, a low-pass at 1 kHz below which
+	// voiced speech has most of its energy.
+	lastIn, high, low float64
+
+	smooth float64 // energy of the last few frames
+	// The floor is the minimum of the smoothed level over the last windows: speech
+	// has gaps, noise has none.
+	minima  [windows]float64
+	filling int // frames in the newest window
+	heard   int // frames so far
+
+	speech    bool // this frame, with hysteresis
+	speaking  bool // an utterance is under way
+	candidate int  // frames since speech may have begun; 0: it has not
+	speechy   int  // of these, frames of speech
+	voiced    int  // of these, voiced
+	silent    int  // frames since the last speech
+	length    int  // frames of the utterance
+}
+
+// Hear takes the next frame of FrameBytes bytes.
+func (d *Detector) Hear(frame []byte, o Options) Event {
+	level, voiced := d.measure(frame)
+	d.follow(level)
+
+	over := level - d.Floor()
+	d.speech = level > quietest && (over > above || d.speech && over > below)
+	if d.speech {
+		d.silent = 0
+	} else {
+		d.silent++
+	}
+	if d.speaking {
+		return d.goOn(o)
+	}
+	return d.begin(voiced, o)
+}
+
+func (d *Detector) begin(voiced bool, o Options) Event {
+	if d.candidate == 0 && !d.speech {
+		return Nothing
+	}
+	d.candidate++
+	if d.speech {
+		d.speechy++
+		if voiced {
+			d.voiced++
+		}
+	}
+	if d.silent > gap {
+		d.candidate, d.speechy, d.voiced = 0, 0, 0
+		return Nothing
+	}
+	// A hiss or a slammed drawer is loud too, but it is not voiced.
+	if time.Duration(d.speechy)*Frame < o.MinSpeech || d.voiced*3 < d.speechy {
+		return Nothing
+	}
+	d.speaking = true
+	d.length = d.candidate
+	return Started
+}
+
+func (d *Detector) goOn(o Options) Event {
+	d.length++
+	switch {
+	case time.Duration(d.silent)*Frame >= o.EndSilence:
+		d.Forget()
+		return Ended
+	case time.Duration(d.length)*Frame >= o.MaxUtterance:
+		d.Forget()
+		return TooLong
+	}
+	return Nothing
+}
+
+// Lead is how many frames ago, this one included, the utterance began whose
+// start was just told.
+func (d *Detector) Lead() int { return d.candidate }
+
+// Speaking tells whether an utterance is under way.
+func (d *Detector) Speaking() bool { return d.speaking }
+
+// Forget ends whatever is under way; the noise floor stays.
+func (d *Detector) Forget() {
+	d.speaking = false
+	d.candidate, d.speechy, d.voiced, d.length = 0, 0, 0, 0
+}
+
+// Floor is the level of the noise in dB below full scale.
+func (d *Detector) Floor() float64 {
+	floor := floorStart
+	if d.heard >= windows*windowSpan {
+		floor = math.Inf(1)
+	}
+	for _, m := range d.minima[:min(windows, d.heard/windowSpan+1)] {
+		floor = min(floor, m)
+	}
+	return max(floorMin, min(floor, floorMax))
+}
+
+// measure is the frame's level above 120 Hz, and whether it looks voiced.
+func (d *Detector) measure(frame []byte) (level float64, voiced bool) {
+	const (
+		highPass = 0.9550 // 1/(1+2π·120/16000)
+		lowPass  = 0.2820 // 2π·1000/16000 / (1 + 2π·1000/16000)
+	)
+	var all, lows float64
+	for i := 0; i+1 < len(frame); i += 2 {
+		in := float64(int16(uint16(frame[i])|uint16(frame[i+1])<<8)) / 32768
+		d.high = highPass * (d.high + in - d.lastIn)
+		d.lastIn = in
+		d.low += lowPass * (d.high - d.low)
+		all += d.high * d.high
+		lows += d.low * d.low
+	}
+	n := float64(max(1, len(frame)/2))
+	return 10 * math.Log10(all/n+1e-10), lows > 0.3*all
+}
+
+// follow moves the noise floor along.
+func (d *Detector) follow(level float64) {
+	if d.heard == 0 {
+		d.smooth = level
+	}
+	d.smooth += 0.4 * (level - d.smooth)
+	newest := d.heard / windowSpan % windows
+	if d.filling == 0 {
+		d.minima[newest] = d.smooth
+	}
+	d.minima[newest] = min(d.minima[newest], d.smooth)
+	d.filling = (d.filling + 1) % windowSpan
+	d.heard++
+}

@@ -1,0 +1,72 @@
+// Package metrics holds the six figures by which a store judges its kiosks, in
+// one place, because gateway and workers observe them together.
+package metrics
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics is what gateway and workers observe. The label `store` tells the
+// stores of one cluster apart.
+type Metrics struct {
+	// Conversations counts conversations that have ended, by store and outcome:
+	// the flow's own word, or terminated, cancelled, timed_out, failed.
+	Conversations *prometheus.CounterVec
+	// ResponseTime is the time in seconds from the end of what a customer said,
+	// typed or touched to the first audio frame of the answer, by store.
+	ResponseTime *prometheus.HistogramVec
+	// STTConfidence is the confidence (0..1) of each transcript, by store.
+	STTConfidence *prometheus.HistogramVec
+	// RAGChunks is the number of passages that the last search found, by store.
+	RAGChunks *prometheus.GaugeVec
+	// TTSGeneration is the time in seconds that one segment's audio took to make,
+	// by store.
+	TTSGeneration *prometheus.HistogramVec
+	// ActiveSessions is the number of kiosks that are connected.
+	ActiveSessions prometheus.Gauge
+}
+
+// New registers the six metrics. It fails when reg already has one of them.
+func New(reg prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
+		Conversations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kiosk_conversations_total",
+			Help: "Conversations that have ended, by outcome.",
+		}, []string{"store", "outcome"}),
+		ResponseTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "kiosk_response_time_seconds",
+			Help: "From the end of what a customer said, typed or touched to the answer's first audio frame.",
+			// Up to 15 s, where the stores' alert on response time lies, and beyond.
+			Buckets: []float64{.05, .1, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 8, 15, 30},
+		}, []string{"store"}),
+		STTConfidence: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "kiosk_stt_confidence",
+			Help:    "Confidence of transcripts, 0 to 1.",
+			Buckets: prometheus.LinearBuckets(.1, .1, 10),
+		}, []string{"store"}),
+		RAGChunks: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kiosk_rag_chunks_retrieved",
+			Help: "Passages found by the last search.",
+		}, []string{"store"}),
+		TTSGeneration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "kiosk_tts_generation_seconds",
+			Help:    "Time to make one segment's audio.",
+			Buckets: []float64{.02, .05, .1, .2, .3, .5, .75, 1, 2, 5, 10},
+		}, []string{"store"}),
+		ActiveSessions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kiosk_active_sessions",
+			Help: "Kiosks that are connected.",
+		}),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.ActiveSessions} {
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return m, nil
+}
