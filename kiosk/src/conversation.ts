@@ -21,6 +21,8 @@ export interface Caption {
   heard: number;
   /** It is being heard right now. */
   now: boolean;
+  /** The response was cut within it; the rest will not be heard. */
+  cut: boolean;
 }
 
 interface Segment {
@@ -36,7 +38,7 @@ interface Response {
   /** Length, once known; 0 before. */
   ms: number;
   heardMs: number;
-  running: boolean;
+  cut: boolean;
   visemes: VisemeCue[];
   gestures: { at: number; gesture: Gesture }[];
   /** False for a voice whose sound does not come to this page. */
@@ -111,7 +113,7 @@ export class Conversation {
         return;
       case "bot-interrupted":
         this.response(m.response).heardMs = m.playedMs;
-        this.response(m.response).running = false;
+        this.response(m.response).cut = true;
         return;
       case "cues":
         this.cue(m.response, m.cues);
@@ -135,8 +137,7 @@ export class Conversation {
   hear(position: Position | null): void {
     const r = position && this.responses.find((r) => r.number === position.response);
     if (!r) return;
-    r.heardMs = position.ms;
-    r.running = position.running;
+    if (!r.cut) r.heardMs = position.ms;
     for (const s of r.segments) if (s.atMs <= position.ms) this.begin(r, s);
   }
 
@@ -147,7 +148,9 @@ export class Conversation {
     return r.segments.flatMap((s, i) => {
       if (!s.begun) return [];
       const part = r.hasAudio ? Math.min(1, Math.max(0, (r.heardMs - s.atMs) / Math.max(1, this.endOf(r, i) - s.atMs))) : 1;
-      return [{ key: `${r.number}.${s.segment}`, text: s.text, heard: Math.round(part * s.text.length), now: r.running && part < 1 }];
+      const heard = Math.round(part * s.text.length);
+      const whole = heard === s.text.length;
+      return [{ key: `${r.number}.${s.segment}`, text: s.text, heard, now: !whole && !r.cut, cut: !whole && r.cut }];
     });
   }
 
@@ -218,7 +221,7 @@ export class Conversation {
   private response(number: number): Response {
     let r = this.responses.find((r) => r.number === number);
     if (!r) {
-      r = { number, segments: [], ms: 0, heardMs: 0, running: false, visemes: [], gestures: [], hasAudio: false };
+      r = { number, segments: [], ms: 0, heardMs: 0, cut: false, visemes: [], gestures: [], hasAudio: false };
       this.responses.push(r);
       this.responses.sort((a, b) => a.number - b.number);
       if (this.responses.length > MAX_RESPONSES) this.responses.shift();

@@ -135,7 +135,7 @@ class Kiosk {
         this.sound?.speaker.open(m.response, m.rate);
         break;
       case "end":
-        this.sound?.speaker.complete(m.response);
+        this.sound?.speaker.end(m.response, m.ms);
         break;
       case "clear":
         this.clear(m.response);

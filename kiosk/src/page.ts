@@ -78,6 +78,9 @@ export class Page {
       input("token").value = "";
       if (token) deeds.pair(token);
     });
+    on("text", "input", () => this.setShift(input("text").value === ""));
+    // Buttons and keys take room from the captions.
+    new ResizeObserver(() => this.showLatest()).observe(byId("captions"));
     // A key must not take the focus from the text it writes into.
     on("keys", "pointerdown", (event) => event.preventDefault());
     on("keys", "click", (event) => this.press((event.target as Element).closest("button")));
@@ -103,7 +106,7 @@ export class Page {
     attribute(document.body, "data-state", v.screen === "talk" ? v.state : "idle");
     attribute(document.body, "data-mic", v.mic);
     attribute(document.body, "data-hearing", String(v.hearing));
-    attribute(document.body, "data-online", String(v.online));
+    attribute(document.body, "data-online", String(v.online && v.away === ""));
     attribute(document.body, "data-typing", String(v.typing && v.screen === "talk"));
     text("store", v.store);
     text("status", this.status(v));
@@ -148,7 +151,7 @@ export class Page {
 
   private status(v: View): string {
     const w = this.words;
-    if (!v.online) return w.connecting;
+    if (!v.online || v.away) return w.connecting;
     if (v.screen !== "talk") return "";
     if (v.state === "listening") return v.hearing ? w.hearing : v.mic === "muted" ? w.paused : v.mic === "none" ? w.micOff : w.listening;
     return { idle: "", thinking: w.thinking, speaking: w.speaking }[v.state];
@@ -168,13 +171,18 @@ export class Page {
       if (!s) {
         s = sentence(c.text);
         this.sentences.set(c.key, s);
-        const box = byId("captions");
-        box.append(s.element);
-        box.scrollTo({ top: box.scrollHeight, behavior: "smooth" });
+        byId("captions").append(s.element);
+        this.showLatest();
       }
       toggle(s.element, "now", c.now);
+      toggle(s.element, "cut", c.cut);
       for (const word of s.words) toggle(word.element, "heard", word.end <= c.heard + 1);
     }
+  }
+
+  private showLatest(): void {
+    const box = byId("captions");
+    box.scrollTo({ top: box.scrollHeight, behavior: "smooth" });
   }
 
   private clearCaptions(): void {

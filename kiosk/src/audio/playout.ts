@@ -30,6 +30,7 @@ interface Track {
   start: number | null;
   cursor: number; // source samples, fractional
   written: number; // source samples
+  length: number; // source samples; Infinity until known
   complete: boolean;
   running: boolean;
 }
@@ -54,7 +55,7 @@ export class Playout {
     if (this.tracks.length > MAX_WAITING) this.retire(this.tracks.pop()!);
     this.tracks.push({
       response, rate, kernel: this.kernelFor(rate), ring: this.rings.pop() ?? new Float32Array(RING),
-      start: null, cursor: 0, written: 0, complete: false, running: false,
+      start: null, cursor: 0, written: 0, length: Infinity, complete: false, running: false,
     });
   }
 
@@ -73,21 +74,27 @@ export class Playout {
       }
       this.write(track, pcm[i]! / 32768);
     }
-    if (last) this.complete(response);
+    track.complete ||= last || track.written >= track.length;
   }
 
-  /** No more audio of this response will come. */
-  complete(response: number): void {
+  /**
+   * Tells how long a response is, in ms. That is known before its last frames are
+   * here, so it only completes a response which has that much.
+   */
+  end(response: number, ms: number): void {
     const track = this.find(response);
-    if (track) track.complete = true;
+    if (!track) return;
+    track.length = ((ms - 1) * track.rate) / 1000; // ms is rounded
+    track.complete ||= track.written >= track.length;
   }
 
   /** Throws away a response (all of them when it is null) and counts it as finished. */
   clear(response: number | null): void {
     for (const track of this.tracks.filter((t) => response === null || t.response === response)) {
       this.tracks.splice(this.tracks.indexOf(track), 1);
-      this.finished.push(position(track));
-      if (track.running && !this.fading) {
+      const sounding = track.running;
+      this.finish(track);
+      if (sounding && !this.fading) {
         this.fading = track;
         this.fadeLeft = Math.round((FADE / 1000) * this.outRate);
       } else {
@@ -118,7 +125,7 @@ export class Playout {
       if (track.running) return;
       if (!track.complete) return; // ran dry
       this.tracks.shift();
-      this.finished.push(position(track));
+      this.finish(track);
       this.retire(track);
     }
   }
@@ -152,6 +159,13 @@ export class Playout {
       track.cursor += track.kernel.step;
     }
     return at;
+  }
+
+  private finish(track: Track): void {
+    track.running = false;
+    const p = position(track);
+    this.finished.push(p);
+    if (p.ms > 0) this.last = p;
   }
 
   private fade(out: Float32Array): void {

@@ -39,8 +39,8 @@ export class Speaker {
     this.post({ t: "push", ...frame }, [frame.pcm.buffer]);
   }
 
-  complete(response: number): void {
-    this.post({ t: "complete", response });
+  end(response: number, ms: number): void {
+    this.post({ t: "end", response, ms });
   }
 
   /** Silence now; null clears everything. */

@@ -8,10 +8,10 @@ import type { Mouth } from "./visemes.ts";
 
 /** How the face holds itself in each state, besides what it says. */
 const BEARING: Record<State, Partial<Pose>> = {
-  idle: { smile: 0.55 },
-  listening: { smile: 0.35, brow: 0.35, roll: -2.5, pitch: 0.1 },
-  thinking: { gazeX: -0.55, gazeY: -0.6, brow: 0.25, roll: 2, smile: 0.15 },
-  speaking: { smile: 0.3 },
+  idle: { smile: 0.75, brow: 0.1 },
+  listening: { smile: 0.6, brow: 0.3, roll: -2.5, pitch: 0.1 },
+  thinking: { gazeX: -0.55, gazeY: -0.6, brow: 0.25, roll: 2, smile: 0.3 },
+  speaking: { smile: 0.45 },
 };
 
 /** Time in which the face takes on a new bearing, in ms. */
@@ -93,8 +93,12 @@ export class Face {
     this.set("ears", "transform", `translate(${n(-yaw * 7)} ${n(-pitch * 6)})`);
     this.set("features", "transform", `translate(${n(yaw * 18)} ${n(pitch * 15)})`);
     this.set("hair-front", "transform", `translate(${n(yaw * 5)} ${n(pitch * 5)})`);
-    const chin = 562 + 17 * mouth.open;
-    this.set("skull", "d", `M0 118 C104 118 158 196 158 306 C158 ${n(420 + 4 * mouth.open)} 92 ${n(chin)} 0 ${n(chin)} C-92 ${n(chin)} -158 ${n(420 + 4 * mouth.open)} -158 306 C-158 196 -104 118 0 118 Z`);
+    const chin = n(554 + 17 * mouth.open);
+    const jaw = n(482 + 9 * mouth.open);
+    const turn = n(526 + 14 * mouth.open);
+    this.set("skull", "d",
+      `M0 118 C104 118 158 196 158 306 C158 384 148 438 118 ${jaw} C90 ${turn} 50 ${chin} 0 ${chin} ` +
+      `C-50 ${chin} -90 ${turn} -118 ${jaw} C-148 438 -158 384 -158 306 C-158 196 -104 118 0 118 Z`);
   }
 
   private drawEyes(pose: Pose, open: number): void {
@@ -117,11 +121,11 @@ export class Face {
   }
 
   private drawMouth(m: Mouth, smile: number): void {
-    const wide = 45 * m.width * (1 + 0.14 * smile * (1 - m.round));
-    const corner = -9 * smile * (1 - 0.6 * m.round);
+    const wide = 52 * m.width * (1 + 0.14 * smile * (1 - m.round));
+    const corner = -15 * smile * (1 - 0.6 * m.round);
     const gap = 60 * m.open * (1 - m.press);
-    const up = 3 * smile - gap * 0.36;
-    const low = 3 * smile + gap * 0.64 - 5 * m.tuck;
+    const up = 5 * smile - gap * 0.36;
+    const low = 5 * smile + gap * 0.64 - 5 * m.tuck;
     const k = wide * (0.5 + 0.42 * m.round); // almond to ellipse
     // A cubic passes its middle at three quarters of its handles' height.
     const handle = (middle: number): string => n((middle - 0.25 * corner) / 0.75);
@@ -147,7 +151,7 @@ export class Face {
     const hidden = pose.arm < 0.01;
     this.set("arm", "display", hidden ? "none" : "inline");
     if (hidden) return;
-    this.set("arm", "transform", `translate(300 ${n(960 + (1 - pose.arm) * 460)}) rotate(${n(4 + pose.hand)})`);
+    this.set("arm", "transform", `translate(292 ${n(960 + (1 - pose.arm) * 520)}) rotate(${n(1 + pose.hand)}) scale(1.1)`);
     this.set("hand-open", "display", pose.pointing ? "none" : "inline");
     this.set("hand-point", "display", pose.pointing ? "inline" : "none");
   }

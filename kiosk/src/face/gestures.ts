@@ -36,13 +36,13 @@ export function poseOf(gesture: Gesture, t: number): Pose {
   const swing = (hz: number): number => Math.sin((t / 1000) * hz * 2 * Math.PI);
   switch (gesture) {
     case "wave":
-      return { ...STILL, arm: on, hand: 16 * swing(1.9) * on, smile: on, roll: -4 * on, brow: 0.5 * on };
+      return { ...STILL, arm: on, hand: 12 * swing(1.9) * on, smile: on, roll: -4 * on, brow: 0.5 * on };
     case "nod":
       return { ...STILL, pitch: 0.9 * Math.abs(swing(1.1)) * on, smile: 0.3 * on };
     case "shake":
       return { ...STILL, yaw: 0.9 * swing(1.8) * on, brow: -0.3 * on };
     case "point":
-      return { ...STILL, arm: on, hand: 34 * on, pointing: true, gazeX: 0.8 * on, yaw: 0.5 * on, roll: 2 * on };
+      return { ...STILL, arm: on, hand: 24 * on, pointing: true, gazeX: 0.8 * on, yaw: 0.5 * on, roll: 2 * on };
     case "shrug":
       return { ...STILL, shrug: on, brow: 0.9 * on, roll: 6 * on, pitch: -0.2 * on };
     case "think":

@@ -5,7 +5,7 @@ import type { Position } from "../audio/playout.ts";
 export type ToPlayback =
   | { t: "open"; response: number; rate: number }
   | { t: "push"; response: number; offset: number; pcm: Int16Array; last: boolean }
-  | { t: "complete"; response: number }
+  | { t: "end"; response: number; ms: number }
   | { t: "clear"; response: number | null };
 
 export interface FromPlayback {

@@ -20,8 +20,8 @@ class Playback extends AudioWorkletProcessor {
         return this.playout.open(m.response, m.rate);
       case "push":
         return this.playout.push(m.response, m.offset, m.pcm, m.last);
-      case "complete":
-        return this.playout.complete(m.response);
+      case "end":
+        return this.playout.end(m.response, m.ms);
       case "clear":
         return this.playout.clear(m.response);
     }
