@@ -153,7 +153,10 @@ function serve(stub, socket, request, voices) {
         server("ended", { outcome: "left" });
         return server("state", { state: "idle" });
       case "client-message":
-        if (d.t === "interrupt" && session.playing) server("clear", { response: session.playing });
+        if (d.t === "interrupt" && session.playing) {
+          server("clear", { response: session.playing });
+          send("bot-interrupted", { response: session.playing, played_ms: session.played });
+        }
         if (d.t === "played" && d.d.response === session.response) {
           session.played = d.d.ms;
           if (d.d.done) session.playing = null;

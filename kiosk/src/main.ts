@@ -82,8 +82,15 @@ class Kiosk {
   }
 
   orb(): void {
-    if (this.conversation.state === "speaking") this.hush();
-    else this.muted = !this.muted;
+    if (this.farewell > 0) {
+      const language = this.chosenLanguage;
+      this.leave();
+      this.start(language);
+    } else if (this.conversation.state === "speaking") {
+      this.hush();
+    } else {
+      this.muted = !this.muted;
+    }
   }
 
   toggleTyping(): void {
@@ -169,7 +176,7 @@ class Kiosk {
       this.reason = "";
       return;
     }
-    this.reason = this.words().refused[s.why];
+    this.reason = this.words().refused[s.why] + (s.reason ? ` (${s.reason})` : "");
     if (s.why !== "malformed") localStorage.removeItem(TOKEN);
   }
 

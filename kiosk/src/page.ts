@@ -111,8 +111,7 @@ export class Page {
     text("store", v.store);
     text("status", this.status(v));
     this.renderLanguages(v.languages);
-    if (v.screen === "talk") this.renderTalk(v);
-    else this.clearCaptions();
+    this.renderTalk(v);
 
     attribute(byId("panel"), "data-taken", String(v.taken));
     text("panel-title", v.taken ? w.takenTitle : w.pairTitle);
@@ -143,8 +142,8 @@ export class Page {
     show("typing", v.typing);
     attribute(byId("keyboard"), "aria-expanded", String(v.typing));
     text("keyboard-label", v.typing ? w.close : w.type);
-    text("orb-label", v.state === "speaking" ? w.hush : v.mic === "on" ? w.mute : w.unmute);
-    (byId("orb") as HTMLButtonElement).disabled = v.state !== "speaking" && v.mic === "none";
+    text("orb-label", v.state === "idle" ? w.touch : v.state === "speaking" ? w.hush : v.mic === "on" ? w.mute : w.unmute);
+    (byId("orb") as HTMLButtonElement).disabled = v.mic === "none" && (v.state === "listening" || v.state === "thinking");
     text("mic-text", v.mic === "on" ? w.micOn : w.micOff);
     attribute(byId("face"), "aria-label", v.state === "speaking" ? w.hush : w.greeting);
   }
@@ -183,10 +182,6 @@ export class Page {
   private showLatest(): void {
     const box = byId("captions");
     box.scrollTo({ top: box.scrollHeight, behavior: "smooth" });
-  }
-
-  private clearCaptions(): void {
-    if (this.sentences.size > 0) this.renderCaptions([]);
   }
 
   private renderChoices(buttons: readonly Button[]): void {
