@@ -38,11 +38,14 @@ type Config struct {
 // goroutines at once. It holds C memory until Close.
 type Decoder struct {
 	ps *C.ps_decoder_t
+}
 
-	// mean is the channel the acoustic model expects, before any utterance.
-	// Each utterance starts from it, so that what one customer said at one
-	// distance does not colour how the next is heard.
-	mean [C.PARLEY_CEPSTRA]C.mfcc_t
+// Expected is the mean the acoustic model expects of an utterance before any of
+// it is known.
+func (d *Decoder) Expected() Cepstra {
+	mean := make(Cepstra, coefficients)
+	C.parley_expected(d.ps, (*C.mfcc_t)(&mean[0]))
+	return mean
 }
 
 // A Word is one recognised word.
@@ -77,9 +80,7 @@ func Open(c Config) (*Decoder, error) {
 	if ps == nil {
 		return nil, fmt.Errorf("open recogniser with acoustic model %s and dictionary %s: PocketSphinx refused them", c.AcousticModel, c.Dictionary)
 	}
-	d := &Decoder{ps: ps}
-	C.parley_get_mean(ps, &d.mean[0])
-	return d, nil
+	return &Decoder{ps: ps}, nil
 }
 
 // Close frees the decoder. Closing twice does nothing.
@@ -176,26 +177,29 @@ func (d *Decoder) Unset(name string) {
 	C.ps_unset_search(d.ps, n)
 }
 
-// Begin starts an utterance with the search of that name. Nothing of the
-// utterance before it is carried over: two customers are two microphone
-// distances and two voices.
-func (d *Decoder) Begin(search string) error {
+// Begin starts an utterance with the search of that name. Mean is the mean of
+// the utterance's cepstra as far as it is known; it carries the voice, the
+// microphone and the distance, which recognition takes away from every frame.
+func (d *Decoder) Begin(search string, mean Cepstra) error {
+	if len(mean) != coefficients {
+		return fmt.Errorf("begin utterance: the mean has %d coefficients, it must have %d", len(mean), coefficients)
+	}
 	n := C.CString(search)
 	defer C.free(unsafe.Pointer(n))
-	if C.parley_begin(d.ps, n, &d.mean[0]) < 0 {
+	if C.parley_begin(d.ps, n, (*C.mfcc_t)(&mean[0])) < 0 {
 		return fmt.Errorf("begin utterance with search %q: no such search", search)
 	}
 	return nil
 }
 
-// Feed decodes the next samples. It blocks for as long as that takes, some
-// tenth of the audio's own length.
-func (d *Decoder) Feed(samples []int16) error {
-	if len(samples) == 0 {
+// Feed decodes the next frames. It blocks for as long as that takes, up to some
+// tenths of the audio's own length. The frames are used up.
+func (d *Decoder) Feed(frames Cepstra) error {
+	if len(frames) == 0 {
 		return nil
 	}
-	if C.ps_process_raw(d.ps, (*C.int16)(unsafe.Pointer(&samples[0])), C.size_t(len(samples)), 0, 0) < 0 {
-		return errors.New("decode samples: PocketSphinx failed")
+	if C.parley_feed(d.ps, (*C.mfcc_t)(&frames[0]), C.int(frames.Frames())) < 0 {
+		return errors.New("decode frames: PocketSphinx failed")
 	}
 	return nil
 }
