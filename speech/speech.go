@@ -79,7 +79,7 @@ func (c Config) validate() error {
 	}
 	for _, path := range c.Corpus {
 		if _, err := os.Stat(path); err != nil {
-			faults = append(faults, fmt.Errorf("Corpus: %w", err))
+			faults = append(faults, fmt.Errorf("Corpus: %w; name files and folders that exist", err))
 		}
 	}
 	if c.Recognisers < 1 || c.Recognisers > 16 {
@@ -138,9 +138,11 @@ func (s *Server) Deaf() error { return s.deaf }
 // Recognisers, and begins to serve. ctx bounds the start only; the server runs
 // until Stop.
 func (s *Server) Start(ctx context.Context) error {
-	if s.deaf != nil {
+	switch {
+	case s.recogniser != nil: // a test brings its own
+	case s.deaf != nil:
 		s.config.Logger.Warn("speech is not recognised here", "reason", s.deaf)
-	} else {
+	default:
 		r, err := newRecogniser(ctx, s.config)
 		if err != nil {
 			return fmt.Errorf("start speech server: %w", err)

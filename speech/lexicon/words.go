@@ -33,7 +33,7 @@ func Sentences(text string) [][]string {
 	})
 	text = numeral.ReplaceAllStringFunc(text, func(n string) string { return " " + spell(n) + " " })
 	var out [][]string
-	for _, clause := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(".!?;:,\n\r\t|()[]{}<>\"“”„*_#/—–=`", r) }) {
+	for _, clause := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(".!?;:,\n\r\t|()[]{}<>\"“”„/—–=", r) }) {
 		words := strings.FieldsFunc(clause, func(r rune) bool { return !unicode.IsLetter(r) && r != '\'' })
 		kept := words[:0]
 		for _, w := range words {

@@ -47,25 +47,6 @@ func (c *Counts) Add(sentence []string, weight float64) {
 	}
 }
 
-// Merge adds all of other's counts.
-func (c *Counts) Merge(other *Counts) {
-	if c.unigrams == nil {
-		c.unigrams = maps.Clone(other.unigrams)
-		c.bigrams = maps.Clone(other.bigrams)
-		c.trigrams = maps.Clone(other.trigrams)
-		return
-	}
-	for k, v := range other.unigrams {
-		c.unigrams[k] += v
-	}
-	for k, v := range other.bigrams {
-		c.bigrams[k] += v
-	}
-	for k, v := range other.trigrams {
-		c.trigrams[k] += v
-	}
-}
-
 // Words lists the vocabulary in alphabetical order, without the sentence marks.
 func (c *Counts) Words() []string {
 	words := make([]string, 0, len(c.unigrams))
