@@ -321,10 +321,10 @@ func newRequest(q retrieval.Query) request {
 
 // A found passage.
 type found struct {
-	passage activities.Passage
-	words   float64 // share of the question it covers
-	bm25    float64
-	near    float64 // closeness in meaning
+	passage  activities.Passage
+	words    float64 // share of the question it covers
+	mentions float64 // decides where words is the same
+	near     float64 // closeness in meaning
 }
 
 // candidates is how many passages each way of searching contributes at most.
@@ -344,7 +344,7 @@ func (c *collection) search(ctx context.Context, ask request) ([]activities.Pass
 		return nil, err
 	}
 	slices.SortStableFunc(byWords, func(a, b *found) int {
-		return cmp.Or(cmp.Compare(b.words, a.words), cmp.Compare(b.bm25, a.bm25))
+		return cmp.Or(cmp.Compare(b.words, a.words), cmp.Compare(b.mentions, a.mentions), strings.Compare(a.passage.ID, b.passage.ID))
 	})
 	rankings := [][]string{idsOf(byWords)}
 	all := make(map[string]*found)
@@ -489,10 +489,11 @@ func (c *collection) find(ctx context.Context, ask request, q query.Query) ([]*f
 		}
 		title, _ := hit.Fields[fieldTitle].(string)
 		text, _ := hit.Fields[fieldText].(string)
+		terms := strings.Fields(text)
 		all[i] = &found{
-			passage: r.Passage,
-			words:   ask.question.Score(r.Source.Language, strings.Fields(title), strings.Fields(text)),
-			bm25:    hit.Score,
+			passage:  r.Passage,
+			words:    ask.question.Score(r.Source.Language, strings.Fields(title), terms),
+			mentions: ask.question.Mentions(r.Source.Language, terms),
 		}
 	}
 	return all, nil

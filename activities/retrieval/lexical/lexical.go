@@ -96,24 +96,27 @@ var chatter = map[string]string{
 		please thanks thank hello hi hey excuse sorry okay ok well um uh yes
 		much many some any anything something somewhere anywhere there here about also just really
 		one ones thing things stuff kind sort let let's i'm i'd i've you're it's that's what's where's
-		give take go going come buy purchase sell selling carry stock`,
+		give take go going come buy purchase sell selling carry stock new today tomorrow yesterday now`,
 	"de": `was wo wann welche welcher welches welchen wer wen wem warum wieso wie woher wohin
 		ich mir mich mein meine meinen wir uns unser unsere sie ihr ihre ihnen man du
 		kann können könnte könnten könnt darf dürfen muss müssen soll sollte möchte möchten will wollen würde würden
 		haben habt hat hätte hätten gibt gibt's gibts geben ist sind sein war wird werden
 		sagen zeigen wissen finde finden findet suche suchen sucht brauche brauchen braucht bekomme bekommen kriege kriegen
 		bitte danke hallo entschuldigung guten tag ja ähm äh okay mal denn eigentlich auch noch hier da dort
-		viel viele etwas irgendwo irgendwas kaufen kauf führen verkaufen verkauft`,
+		viel viele etwas irgendwo irgendwas kaufen kauf führen verkaufen verkauft
+		neu neue neuen neues heute morgen gestern jetzt`,
 	"fr": `quoi où quand quel quelle quels quelles qui que pourquoi comment combien est-ce
 		je me moi mon ma mes nous vous votre vos il elle ils elles on
 		peux peut pouvez pourriez pourrais puis dois doit faut veux voudrais voulez aimerais
 		ai as avez avons ont avoir y a-t-il est sont être
 		dire montrer savoir trouver trouve trouvez cherche cherchez chercher besoin acheter vendez vends
-		bonjour merci s'il plaît svp excusez oui euh ici là aussi quelque chose`,
+		bonjour merci s'il plaît svp excusez oui euh ici là aussi quelque chose
+		aujourd'hui demain hier maintenant`,
 	"tr": `ne nerede nereden nereye neresi hangi hangisi kim neden niye nasıl kaç
 		ben bana benim biz bize bizim siz size sizin var mı mi mu mü yok
 		bulabilirim bulurum bulabilir arıyorum arıyoruz istiyorum lazım gerek almak alabilirim satıyor musunuz
-		söyler misiniz lütfen teşekkürler merhaba pardon evet burada orada acaba`,
+		söyler misiniz lütfen teşekkürler merhaba pardon evet burada orada acaba
+		bugün yarın dün şimdi`,
 }
 
 // chatterOf holds the same words as the analyzers leave them.
@@ -243,6 +246,21 @@ func (q *Question) Score(language string, title, text []string) float64 {
 		return 0
 	}
 	return covered / total
+}
+
+// Mentions counts how often a passage speaks of what the question asks, each
+// word by its weight. It ranks passages of the same score: the one that is about
+// the thing before the one that lists it, such as a row of a price list.
+func (q *Question) Mentions(language string, text []string) float64 {
+	var sum float64
+	for _, term := range q.terms[languageOf(language)] {
+		for _, t := range text {
+			if t == term {
+				sum += q.weights[term]
+			}
+		}
+	}
+	return sum
 }
 
 // match says how alike a term and the best of a passage's terms are, 0 to 1.
