@@ -95,3 +95,13 @@ func Fuse(rankings ...[]string) []string {
 	slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(weight[b], weight[a]) })
 	return ids
 }
+
+// SortSources puts a list of sources in the order of their names.
+func SortSources(sources []Source) {
+	slices.SortFunc(sources, func(a, b Source) int { return strings.Compare(a.Source, b.Source) })
+}
+
+// SortCollections puts a list of collections in the order of their names.
+func SortCollections(collections []Collection) {
+	slices.SortFunc(collections, func(a, b Collection) int { return strings.Compare(a.String(), b.String()) })
+}

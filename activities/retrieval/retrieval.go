@@ -77,8 +77,8 @@ type Source struct {
 }
 
 // An Index keeps collections of passages and finds them again. All methods may
-// be called at the same time, also for one collection; a search sees a document
-// as it was before a Put or as it is after, never both and never half.
+// be called at the same time, also for one collection; a search sees each passage
+// as it was before a Put or as it is after, and never misses one that is in both.
 //
 // A collection comes into being with its first Put. One that does not exist is
 // like an empty one: nothing is found and there is nothing to remove. Errors

@@ -296,7 +296,7 @@ func (c *collection) sources(ctx context.Context) ([]retrieval.Source, error) {
 	for i, r := range records {
 		sources[i] = r.Source
 	}
-	slices.SortFunc(sources, func(a, b retrieval.Source) int { return strings.Compare(a.Source, b.Source) })
+	retrieval.SortSources(sources)
 	return sources, nil
 }
 

@@ -47,7 +47,8 @@ type manifest struct {
 	Dim   int    `json:"dim,omitempty"`   // length of the vectors
 }
 
-// Index is a retrieval.Index in a folder.
+// Index is a retrieval.Index in a folder. It replaces a document in one stroke: a
+// search sees all of the old one or all of the new.
 type Index struct {
 	dir      string
 	embedder retrieval.Embedder
@@ -334,7 +335,7 @@ func (x *Index) Collections(context.Context) ([]retrieval.Collection, error) {
 	for name := range x.collections {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(a, b retrieval.Collection) int { return strings.Compare(a.String(), b.String()) })
+	retrieval.SortCollections(names)
 	return names, nil
 }
 
