@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/praesenz/parley/activities/retrieval"
@@ -22,6 +23,62 @@ func TestIndex(t *testing.T) {
 		t.Cleanup(func() { idx.Close() })
 		return idx
 	})
+}
+
+// The same contract for a process that uses an index which another has open.
+func TestShared(t *testing.T) {
+	root := t.TempDir()
+	folders := make(map[string]string) // socket paths are short
+	indextest.Run(t, func(t *testing.T, e retrieval.Embedder) retrieval.Index {
+		t.Helper()
+		if folders[t.Name()] == "" {
+			folders[t.Name()] = filepath.Join(root, string(rune('a'+len(folders))))
+		}
+		dir := folders[t.Name()]
+		idx, err := embedded.Open(embedded.Options{Dir: dir, Embedder: e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop, err := idx.Share()
+		if err != nil {
+			t.Fatal(err)
+		}
+		remote, err := embedded.Dial(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var once sync.Once
+		end := func() error {
+			once.Do(func() {
+				remote.Close()
+				stop()
+				idx.Close()
+			})
+			return nil
+		}
+		t.Cleanup(func() { _ = end() })
+		return closing{remote, end}
+	})
+}
+
+// closing ends the other process as well, as a restart would.
+type closing struct {
+	retrieval.Index
+	end func() error
+}
+
+func (c closing) Close() error { return c.end() }
+
+func TestLockedAndNotShared(t *testing.T) {
+	dir := t.TempDir()
+	idx, err := embedded.Open(embedded.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idx.Close()
+	if _, err := embedded.Dial(t.Context(), dir); !errors.Is(err, embedded.ErrLocked) {
+		t.Errorf("Dial: %v, want ErrLocked", err)
+	}
 }
 
 func TestOneProcessAtATime(t *testing.T) {

@@ -81,6 +81,23 @@ func New(o Options) (*Embedder, error) {
 // Model implements retrieval.Embedder.
 func (e *Embedder) Model() string { return e.model }
 
+// Available asks the server whether it is there and has the model; the error
+// says what is missing.
+func (e *Embedder) Available(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.query, fmt.Errorf("ollama did not answer within %v", e.query))
+	defer cancel()
+	have, err := e.client.List(ctx)
+	if err != nil {
+		return e.classify(ctx, err)
+	}
+	for _, m := range have.Models {
+		if m.Name == e.model || strings.TrimSuffix(m.Name, ":latest") == e.model {
+			return nil
+		}
+	}
+	return activities.Permanent(activities.KindInvalid, fmt.Errorf("ollama has no model %q: run ollama pull %s", e.model, e.model))
+}
+
 // EmbedPassages implements retrieval.Embedder.
 func (e *Embedder) EmbedPassages(ctx context.Context, texts []string) ([][]float32, error) {
 	var vectors [][]float32
@@ -136,9 +153,9 @@ func (e *Embedder) classify(ctx context.Context, err error) error {
 	case errors.As(err, &denied):
 		return activities.Classify("ollama", denied.StatusCode, denied.Status)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return activities.Retryable(activities.KindTimeout, fmt.Errorf("embed: %w", context.Cause(ctx)))
+		return activities.Retryable(activities.KindTimeout, context.Cause(ctx))
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	return activities.Retryable(activities.KindAway, fmt.Errorf("embed with ollama: %w", err))
+	return activities.Retryable(activities.KindAway, fmt.Errorf("ask ollama: %w", err))
 }
