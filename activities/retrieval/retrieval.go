@@ -167,24 +167,27 @@ func Closeness(cosine float64) float64 {
 	return min(1, max(0, (cosine-unrelated)/(1-unrelated)))
 }
 
-// Rebuild puts all of a collection anew with the embedder that is configured
-// now. The embedder is tried first, so that a collection is not lost because its
-// model's server is away.
-func Rebuild(ctx context.Context, idx Index, embedder Embedder, c Collection) (docs int, err error) {
-	if embedder != nil {
-		if _, err := embedder.EmbedQuery(ctx, "ready"); err != nil {
-			return 0, fmt.Errorf("try the embedder: %w", err)
-		}
-	}
-	all, err := idx.Documents(ctx, c)
+// Rebuild puts all of a collection anew with the embedder that is configured now
+// and says how many documents it has. The first document is put into a collection
+// of its own before, so that nothing is dropped while the model's server is away.
+func Rebuild(ctx context.Context, idx Index, c Collection) (documents int, err error) {
+	docs, err := idx.Documents(ctx, c)
 	if err != nil {
 		return 0, fmt.Errorf("read collection %s: %w", c, err)
+	}
+	if len(docs) == 0 {
+		return 0, idx.Drop(ctx, c)
+	}
+	trial := Collection{Store: c.Store, Index: "rebuild-trial"}
+	err = idx.Put(ctx, trial, docs[:1])
+	if err = errors.Join(err, idx.Drop(ctx, trial)); err != nil {
+		return 0, fmt.Errorf("try to rebuild (collection %s is as it was): %w", c, err)
 	}
 	if err := idx.Drop(ctx, c); err != nil {
 		return 0, fmt.Errorf("drop collection %s: %w", c, err)
 	}
-	if err := idx.Put(ctx, c, all); err != nil {
-		return 0, fmt.Errorf("put %d documents back into %s (add the files again): %w", len(all), c, err)
+	if err := idx.Put(ctx, c, docs); err != nil {
+		return 0, fmt.Errorf("put %d documents back into %s (add the files again): %w", len(docs), c, err)
 	}
-	return len(all), nil
+	return len(docs), nil
 }

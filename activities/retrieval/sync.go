@@ -24,9 +24,10 @@ type Syncer struct {
 	Files      fs.FS
 	Paths      []string // files and folders of Files; empty means all
 	// Origin marks the documents that this syncer looks after. Two syncers of
-	// one collection need different ones.
+	// one collection need different ones; empty is the store's own folder.
 	Origin  string
 	Options document.Options
+	Keep    bool // do not remove documents whose files are gone
 
 	seen map[string]stamp // what was found to be in the index as it is
 }
@@ -171,7 +172,7 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 		return report, err
 	}
 	for name, source := range known {
-		if here[name] || source.Origin != s.Origin {
+		if s.Keep || here[name] || source.Origin != s.Origin {
 			continue
 		}
 		if _, err := s.Index.Remove(ctx, s.Collection, name); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/ledongthuc/pdf"
@@ -130,20 +131,44 @@ func readPDF(d *draft, content []byte) (err error) {
 	d.title = r.Trailer().Key("Info").Key("Title").Text()
 	size := 0
 	for i := 1; i <= r.NumPage(); i++ {
-		text, err := r.Page(i).GetPlainText(nil)
-		if err != nil {
-			return fmt.Errorf("read page %d: %w", i, err)
+		for _, text := range paragraphsOf(r.Page(i).Content().Text) {
+			if size += len(text); size > MaxBytes { // a small file can unfold to a huge text
+				return fmt.Errorf("the PDF holds more than %d MiB of text: split it", MaxBytes>>20)
+			}
+			d.add(nil, strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), ""))
 		}
-		if size += len(text); size > MaxBytes { // a small file can unfold to a huge text
-			return fmt.Errorf("the PDF holds more than %d MiB of text: split it", MaxBytes>>20)
-		}
-		text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
-		d.add(nil, text)
 	}
 	if len(d.blocks) == 0 {
 		return errors.New("the PDF holds no text, only pictures of it: run it through text recognition (OCR) first")
 	}
 	return nil
+}
+
+// paragraphsOf joins a page's pieces of text, mostly single letters, by where they
+// stand: a PDF knows places, not lines or spaces. Distances are in sizes of the
+// type: lines follow each other by about 1.2, paragraphs by more.
+func paragraphsOf(pieces []pdf.Text) []string {
+	const (
+		sameLine  = 0.5
+		paragraph = 1.8
+		space     = 0.2
+	)
+	var done []string
+	var text strings.Builder
+	for i, p := range pieces {
+		if i > 0 {
+			before, size := pieces[i-1], max(p.FontSize, 1)
+			switch down := math.Abs(before.Y-p.Y) / size; {
+			case down > paragraph:
+				done = append(done, text.String())
+				text.Reset()
+			case down > sameLine, before.W > 0 && p.X-before.X-before.W > space*size:
+				text.WriteByte(' ')
+			}
+		}
+		text.WriteString(p.S)
+	}
+	return append(done, text.String())
 }
 
 // readCSV makes a passage of each row: "name: Claw hammer, price: 14.99". The

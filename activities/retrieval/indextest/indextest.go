@@ -392,9 +392,8 @@ func testModel(t *testing.T, open Open) {
 			t.Fatal(err)
 		}
 	}
-	b := concepts("model-b", 16)
-	idx = open(t, b)
-	if n, err := retrieval.Rebuild(t.Context(), idx, b, store); err != nil || n != 1 {
+	idx = open(t, concepts("model-b", 16))
+	if n, err := retrieval.Rebuild(t.Context(), idx, store); err != nil || n != 1 {
 		t.Fatalf("Rebuild = %d, %v", n, err)
 	}
 	want(t, search(t, idx, "a mallet"), "hammer.md")
