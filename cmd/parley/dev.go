@@ -151,11 +151,11 @@ func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
 	later(temporal.Close)
 
 	// Knowledge.
-	index, embedder, searches, closeIndex, err := openIndex(ctx, f.models, f.data)
+	index, err := openIndex(ctx, f.models, f.data, logger)
 	if err != nil {
 		return err
 	}
-	later(closeIndex)
+	later(index.close)
 	syncers, filled, err := syncCollections(ctx, s, index)
 	if err != nil {
 		return err
@@ -222,7 +222,7 @@ func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
 			return err
 		}
 	}
-	ready.print(out, s, []string{hears, thinks, searches}, filled, f.data)
+	ready.print(out, s, []string{hears, thinks, index.searches}, filled, f.data)
 
 	select {
 	case <-ctx.Done():

@@ -60,11 +60,11 @@ and PARLEY_MEDIA_TOKEN, which the workers present.`,
 				return err
 			}
 			defer client.Close()
-			index, _, _, closeIndex, err := openRemoteIndex(ctx, models)
+			index, err := openRemoteIndex(ctx, models, logger)
 			if err != nil {
 				return err
 			}
-			defer closeIndex()
+			defer index.close()
 			registry := prometheus.NewRegistry()
 			meters, err := metrics.New(registry)
 			if err != nil {
@@ -151,11 +151,11 @@ is the token that the gateways expect.`,
 				return err
 			}
 			defer c.Temporal.Close()
-			index, _, _, closeIndex, err := openIndex(ctx, models, data)
+			index, err := openIndex(ctx, models, data, logger)
 			if err != nil {
 				return err
 			}
-			defer closeIndex()
+			defer index.close()
 			meters, err := metrics.New(prometheus.NewRegistry())
 			if err != nil {
 				return err
