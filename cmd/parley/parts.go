@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/ollama/ollama/api"
 
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/activities/avatar"
@@ -156,6 +160,15 @@ func probe(m modelFlags, index retrieval.Index) func(context.Context) gateway.Pr
 		}
 		return p
 	}
+}
+
+// ollamaUp asks Ollama whether it is there.
+func ollamaUp(ctx context.Context, base string) error {
+	u, err := url.Parse(base)
+	if err != nil {
+		return fmt.Errorf("--ollama: %w", err)
+	}
+	return api.NewClient(u, http.DefaultClient).Heartbeat(ctx)
 }
 
 // syncCollections keeps the store's knowledge in the index: once now, with a
