@@ -48,6 +48,8 @@ type Response struct {
 	Cut       bool
 	PlayedMs  int
 	Done      bool // played to its end, or cut
+
+	complete bool // its last frame has come
 }
 
 // Options say how a kiosk behaves.
@@ -75,8 +77,7 @@ type Kiosk struct {
 	changed   chan struct{} // closed and replaced whenever something has happened
 	events    []Event
 	responses map[int]*Response
-	ended     map[int]int // response → length in ms, once told
-	speech    []byte      // what the microphone still has to say
+	speech    []byte // what the microphone still has to say
 	spoken    chan struct{}
 	seq       int64
 	acked     int64
@@ -100,7 +101,7 @@ func Dial(ctx context.Context, o Options) (*Kiosk, error) {
 	run, stop := context.WithCancel(context.Background())
 	k := &Kiosk{
 		options: o, conn: conn, stop: stop, changed: make(chan struct{}),
-		responses: map[int]*Response{}, ended: map[int]int{},
+		responses: map[int]*Response{},
 	}
 	k.done.Go(k.read)
 	k.done.Go(func() { k.play(run) })
@@ -369,6 +370,7 @@ func (k *Kiosk) take(kind int, b []byte) error {
 			return fmt.Errorf("response %d: a frame at sample %d after %d samples leaves a gap", n, at/2, len(r.PCM)/2)
 		}
 		r.PCM = append(r.PCM[:at], b[header:]...)
+		r.complete = b[1]&1 != 0
 		e.Type, e.Response, e.Samples = "audio", n, len(r.PCM)/2
 		k.events = append(k.events, e)
 		return nil
@@ -394,7 +396,6 @@ func (k *Kiosk) take(kind int, b []byte) error {
 	var d struct {
 		Response int    `json:"response"`
 		Rate     int    `json:"rate"`
-		Ms       int    `json:"ms"`
 		Seq      int64  `json:"seq"`
 		Text     string `json:"text"`
 		Cues     []struct {
@@ -410,9 +411,6 @@ func (k *Kiosk) take(kind int, b []byte) error {
 		k.acked = d.Seq
 	case "server:audio":
 		k.response(d.Response).Rate = d.Rate
-	case "server:end":
-		k.response(d.Response)
-		k.ended[d.Response] = d.Ms
 	case "server:clear":
 		r := k.response(d.Response)
 		r.Cut = true
@@ -469,8 +467,7 @@ func (k *Kiosk) play(ctx context.Context) {
 		} else {
 			r.PlayedMs = min(have, r.PlayedMs+int(frame.Milliseconds()))
 		}
-		length, complete := k.ended[current]
-		r.Done = r.Cut || complete && r.PlayedMs >= min(length, have)
+		r.Done = r.Cut || r.complete && r.PlayedMs >= have
 		played, done := r.PlayedMs, r.Done
 		k.mu.Unlock()
 		if report++; done || report%5 == 0 {
