@@ -29,13 +29,20 @@ type Syncer struct {
 	Options document.Options
 	Keep    bool // do not remove documents whose files are gone
 
-	seen map[string]stamp // what was found to be in the index as it is
+	seen   map[string]stamp // what was found to be in the index as it is
+	failed map[string]failure
 }
 
 // A stamp tells that a file is as it was, without reading it.
 type stamp struct {
 	size     int64
 	modified time.Time
+}
+
+// A failure is what was wrong with a file; it is the same until the file changes.
+type failure struct {
+	stamp
+	err error
 }
 
 // A Report counts what a sync found and did.
@@ -116,6 +123,7 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 	var pending []document.Document
 	var pendingBytes int
 	stamps := make(map[string]stamp)
+	failed := make(map[string]failure)
 	here := make(map[string]bool)
 	put := func() error {
 		if err := s.Index.Put(ctx, s.Collection, pending); err != nil {
@@ -140,6 +148,11 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 			stamps[name] = now
 			return nil
 		}
+		if f, before := s.failed[name]; before && f.stamp == now {
+			failed[name] = f
+			report.Failed = append(report.Failed, f.err)
+			return nil
+		}
 		content, err := ReadFile(s.Files, name)
 		if err != nil {
 			report.Failed = append(report.Failed, err)
@@ -152,6 +165,7 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 		}
 		doc, err := document.Read(name, content, s.Options)
 		if err != nil {
+			failed[name] = failure{stamp: now, err: err}
 			report.Failed = append(report.Failed, err)
 			return nil
 		}
@@ -180,7 +194,7 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 		}
 		report.Removed++
 	}
-	s.seen = stamps
+	s.seen, s.failed = stamps, failed
 	return report, nil
 }
 
