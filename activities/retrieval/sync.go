@@ -56,7 +56,7 @@ type Report struct {
 
 // String is the report on one line: "62 documents, 118 passages, 3 unchanged".
 func (r Report) String() string {
-	s := fmt.Sprintf("%d documents, %d passages, %d unchanged", r.Documents, r.Passages, r.Documents-r.Changed)
+	s := fmt.Sprintf("%s, %s, %d unchanged", counted(r.Documents, "document"), counted(r.Passages, "passage"), r.Documents-r.Changed)
 	if r.Removed > 0 {
 		s += fmt.Sprintf(", %d removed", r.Removed)
 	}
@@ -66,8 +66,12 @@ func (r Report) String() string {
 	return s
 }
 
-// Acted says whether there is something to tell.
-func (r Report) Acted() bool { return r.Changed > 0 || r.Removed > 0 || len(r.Failed) > 0 }
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
 
 // Sync makes the collection like the files, once. See Syncer.
 func Sync(ctx context.Context, idx Index, c Collection, files fs.FS, paths ...string) (Report, error) {
