@@ -27,7 +27,8 @@ type Syncer struct {
 	// one collection need different ones; empty is the store's own folder.
 	Origin  string
 	Options document.Options
-	Keep    bool // do not remove documents whose files are gone
+	Keep    bool         // do not remove documents whose files are gone
+	OnPut   func(Report) // learns how far a long sync is; may be nil
 
 	seen   map[string]stamp // what was found to be in the index as it is
 	failed map[string]failure
@@ -111,9 +112,12 @@ func (s *Syncer) Run(ctx context.Context, interval time.Duration, log *slog.Logg
 	}
 }
 
-// putBytes is how much text is read before it is put: enough for a model server
-// to work on, little enough to hold.
-const putBytes = 4 << 20
+// How much is read before it is put: enough for a model server to work on, little
+// enough to hold.
+const (
+	putBytes     = 4 << 20
+	putDocuments = 64
+)
 
 // Sync makes the collection like the files, once. A file that cannot be read is
 // in Report.Failed and its old passages stay; the error is about the index.
@@ -130,10 +134,16 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 	failed := make(map[string]failure)
 	here := make(map[string]bool)
 	put := func() error {
+		if len(pending) == 0 {
+			return nil
+		}
 		if err := s.Index.Put(ctx, s.Collection, pending); err != nil {
 			return fmt.Errorf("put %d documents into %s: %w", len(pending), s.Collection, err)
 		}
 		pending, pendingBytes = nil, 0
+		if s.OnPut != nil {
+			s.OnPut(report)
+		}
 		return nil
 	}
 	err = s.walk(func(name string, info fs.FileInfo) error {
@@ -178,7 +188,7 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 		pendingBytes += len(content)
 		report.add(len(doc.Passages), true)
 		stamps[name] = now
-		if pendingBytes >= putBytes {
+		if pendingBytes >= putBytes || len(pending) >= putDocuments {
 			return put()
 		}
 		return nil
