@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/activities/retrieval/document"
@@ -54,6 +55,7 @@ func (q Query) Check() (Query, error) {
 	if q.TopK == 0 {
 		q.TopK = DefaultTopK
 	}
+	q.Text = strings.ToValidUTF8(q.Text, " ") // servers refuse anything else
 	switch {
 	case q.TopK < 0 || q.TopK > MaxTopK:
 		return q, fmt.Errorf("%w: top_k is %d: write a number from 1 to %d", ErrInvalid, q.TopK, MaxTopK)

@@ -27,15 +27,23 @@ type Syncer struct {
 	// one collection need different ones; empty is the store's own folder.
 	Origin  string
 	Options document.Options
-	Keep    bool // do not remove documents whose files are gone
+	Keep    bool         // do not remove documents whose files are gone
+	OnPut   func(Report) // learns how far a long sync is; may be nil
 
-	seen map[string]stamp // what was found to be in the index as it is
+	seen   map[string]stamp // what was found to be in the index as it is
+	failed map[string]failure
 }
 
 // A stamp tells that a file is as it was, without reading it.
 type stamp struct {
 	size     int64
 	modified time.Time
+}
+
+// A failure is what was wrong with a file; it is the same until the file changes.
+type failure struct {
+	stamp
+	err error
 }
 
 // A Report counts what a sync found and did.
@@ -49,7 +57,7 @@ type Report struct {
 
 // String is the report on one line: "62 documents, 118 passages, 3 unchanged".
 func (r Report) String() string {
-	s := fmt.Sprintf("%d documents, %d passages, %d unchanged", r.Documents, r.Passages, r.Documents-r.Changed)
+	s := fmt.Sprintf("%s, %s, %d unchanged", counted(r.Documents, "document"), counted(r.Passages, "passage"), r.Documents-r.Changed)
 	if r.Removed > 0 {
 		s += fmt.Sprintf(", %d removed", r.Removed)
 	}
@@ -59,8 +67,12 @@ func (r Report) String() string {
 	return s
 }
 
-// Acted says whether there is something to tell.
-func (r Report) Acted() bool { return r.Changed > 0 || r.Removed > 0 || len(r.Failed) > 0 }
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
 
 // Sync makes the collection like the files, once. See Syncer.
 func Sync(ctx context.Context, idx Index, c Collection, files fs.FS, paths ...string) (Report, error) {
@@ -100,9 +112,12 @@ func (s *Syncer) Run(ctx context.Context, interval time.Duration, log *slog.Logg
 	}
 }
 
-// putBytes is how much text is read before it is put: enough for a model server
-// to work on, little enough to hold.
-const putBytes = 4 << 20
+// How much is read before it is put: enough for a model server to work on, little
+// enough to hold.
+const (
+	putBytes     = 4 << 20
+	putDocuments = 64
+)
 
 // Sync makes the collection like the files, once. A file that cannot be read is
 // in Report.Failed and its old passages stay; the error is about the index.
@@ -116,12 +131,19 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 	var pending []document.Document
 	var pendingBytes int
 	stamps := make(map[string]stamp)
+	failed := make(map[string]failure)
 	here := make(map[string]bool)
 	put := func() error {
+		if len(pending) == 0 {
+			return nil
+		}
 		if err := s.Index.Put(ctx, s.Collection, pending); err != nil {
 			return fmt.Errorf("put %d documents into %s: %w", len(pending), s.Collection, err)
 		}
 		pending, pendingBytes = nil, 0
+		if s.OnPut != nil {
+			s.OnPut(report)
+		}
 		return nil
 	}
 	err = s.walk(func(name string, info fs.FileInfo) error {
@@ -140,6 +162,11 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 			stamps[name] = now
 			return nil
 		}
+		if f, before := s.failed[name]; before && f.stamp == now {
+			failed[name] = f
+			report.Failed = append(report.Failed, f.err)
+			return nil
+		}
 		content, err := ReadFile(s.Files, name)
 		if err != nil {
 			report.Failed = append(report.Failed, err)
@@ -152,6 +179,7 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 		}
 		doc, err := document.Read(name, content, s.Options)
 		if err != nil {
+			failed[name] = failure{stamp: now, err: err}
 			report.Failed = append(report.Failed, err)
 			return nil
 		}
@@ -160,7 +188,7 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 		pendingBytes += len(content)
 		report.add(len(doc.Passages), true)
 		stamps[name] = now
-		if pendingBytes >= putBytes {
+		if pendingBytes >= putBytes || len(pending) >= putDocuments {
 			return put()
 		}
 		return nil
@@ -180,7 +208,7 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 		}
 		report.Removed++
 	}
-	s.seen = stamps
+	s.seen, s.failed = stamps, failed
 	return report, nil
 }
 

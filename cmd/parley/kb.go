@@ -113,6 +113,7 @@ func (k *knowledge) add(ctx context.Context, idx openedIndex, args []string, o d
 		adder := &retrieval.Syncer{
 			Index: idx, Collection: k.collection, Files: os.DirFS(root), Paths: []string{filepath.ToSlash(name)},
 			Origin: addedByHand, Options: o, Keep: true,
+			OnPut: func(r retrieval.Report) { fmt.Fprintf(out, "  %s: %d documents so far …\n", arg, r.Documents) },
 		}
 		report, err := adder.Sync(ctx)
 		if err != nil {

@@ -339,7 +339,7 @@ func (c *collection) search(ctx context.Context, ask request) ([]activities.Pass
 	if err := c.weigh(ctx, ask.question); err != nil {
 		return nil, err
 	}
-	byWords, err := c.find(ctx, ask, c.wordsQuery(ask.question))
+	byWords, err := c.find(ctx, ask, wordsQuery(ask.question))
 	if err != nil {
 		return nil, err
 	}
@@ -447,20 +447,20 @@ const (
 	partBoost  = 0.1
 )
 
-func (c *collection) wordsQuery(q *lexical.Question) query.Query {
-	any := bleve.NewDisjunctionQuery()
+func wordsQuery(q *lexical.Question) query.Query {
+	either := bleve.NewDisjunctionQuery()
 	add := func(field string, boost float64, terms []string) {
 		for _, term := range terms {
 			t := bleve.NewTermQuery(term)
 			t.SetField(field)
 			t.SetBoost(boost)
-			any.AddQuery(t)
+			either.AddQuery(t)
 		}
 	}
 	add(fieldText, 1, q.Terms())
 	add(fieldTitle, titleBoost, q.Terms())
 	add(fieldParts, partBoost, lexical.Parts(q.Terms()))
-	return any
+	return either
 }
 
 // find runs a query under the request's filter and scores what it finds.

@@ -71,10 +71,10 @@ func Open(o Options) (_ *Index, err error) {
 	if x.dir == "" {
 		return x, nil
 	}
-	if err := os.MkdirAll(x.dir, 0o755); err != nil {
+	if err := os.MkdirAll(x.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the knowledge folder: %w", err)
 	}
-	x.db, err = bbolt.Open(filepath.Join(x.dir, "collections.db"), 0o644, &bbolt.Options{Timeout: lockWait})
+	x.db, err = bbolt.Open(filepath.Join(x.dir, "collections.db"), 0o600, &bbolt.Options{Timeout: lockWait})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open %s: %w", x.dir, ErrLocked)
 	}

@@ -1,11 +1,13 @@
 package embedded_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/praesenz/parley/activities/retrieval"
 	"github.com/praesenz/parley/activities/retrieval/embedded"
@@ -109,5 +111,57 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 	if _, err := embedded.Open(embedded.Options{Dir: file}); err == nil {
 		t.Error("opened a file as a folder")
+	}
+}
+
+// awayStub is a stub of an embedder whose server goes away.
+type awayStub struct{ away bool }
+
+var errAway = errors.New("the server is away")
+
+func (s *awayStub) Model() string { return "stub" }
+
+func (s *awayStub) EmbedPassages(_ context.Context, texts []string) ([][]float32, error) {
+	if s.away {
+		return nil, errAway
+	}
+	vectors := make([][]float32, len(texts))
+	for i := range vectors {
+		vectors[i] = []float32{1, 0}
+	}
+	return vectors, nil
+}
+
+func (s *awayStub) EmbedQuery(context.Context, string) ([]float32, error) {
+	if s.away {
+		return nil, errAway
+	}
+	return []float32{1, 0}, nil
+}
+
+// Without its model's server, a collection is still searched by words, and
+// neither a Put nor a rebuild loses what it holds.
+func TestEmbedderAway(t *testing.T) {
+	embedder := &awayStub{}
+	idx, err := embedded.Open(embedded.Options{Embedder: embedder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idx.Close()
+	files := fstest.MapFS{"hammer.md": {Data: []byte("# Hammer\n\nA hammer.")}}
+	if _, err := retrieval.Sync(t.Context(), idx, example, files); err != nil {
+		t.Fatal(err)
+	}
+	embedder.away = true
+	files["hammer.md"] = &fstest.MapFile{Data: []byte("# Mallet\n\nA mallet.")}
+	if _, err := retrieval.Sync(t.Context(), idx, example, files); !errors.Is(err, errAway) {
+		t.Errorf("sync: %v", err)
+	}
+	if _, err := retrieval.Rebuild(t.Context(), idx, example); !errors.Is(err, errAway) {
+		t.Errorf("rebuild: %v", err)
+	}
+	hits, err := idx.Search(t.Context(), example, retrieval.Query{Text: "hammer"})
+	if err != nil || len(hits) != 1 || hits[0].Source != "hammer.md" {
+		t.Errorf("search: %v, %v", hits, err)
 	}
 }

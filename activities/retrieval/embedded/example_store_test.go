@@ -123,3 +123,20 @@ func brief(found []activities.Passage) string {
 	}
 	return s
 }
+
+func BenchmarkSearch(b *testing.B) {
+	idx, err := embedded.Open(embedded.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer idx.Close()
+	if _, err := retrieval.Sync(b.Context(), idx, example, os.DirFS(exampleStore), "kb"); err != nil {
+		b.Fatal(err)
+	}
+	q := retrieval.Query{Text: "where do i find the cordless drill please", Filter: map[string]string{"lang": "en"}}
+	for b.Loop() {
+		if _, err := idx.Search(b.Context(), example, q); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -302,7 +302,7 @@ func testConcurrent(t *testing.T, open Open) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var g errgroup.Group
-	for range 4 {
+	for range 2 {
 		g.Go(func() error {
 			for ctx.Err() == nil {
 				hits, err := idx.Search(t.Context(), store, retrieval.Query{Text: "hammer", Filter: map[string]string{"lang": "en"}})
@@ -320,7 +320,7 @@ func testConcurrent(t *testing.T, open Open) {
 			return nil
 		})
 	}
-	for i := range 20 {
+	for i := range 10 {
 		put(t, idx, versions[i%2])
 		put(t, idx, read(t, fmt.Sprintf("other-%d.md", i), "# Nails\n\nSome nails."))
 	}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/praesenz/parley/activities"
+)
+
+// kb runs a kb command on a data folder, with no Ollama.
+func kb(t *testing.T, data string, args ...string) (string, error) {
+	t.Helper()
+	cmd := kbCommand()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(append(args, "--data", data, "--store", "s1", "--index", "kb", "--ollama", ""))
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func wantOut(t *testing.T, out string, err error, wants ...string) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range wants {
+		if !strings.Contains(out, want) {
+			t.Errorf("output lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestKB(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("kb/hammer.md", "# Claw hammer\n\nThe claw hammer costs 14.99 euros.")
+	write("kb/de/saege.md", "# Säge\n\nDie Säge kostet 9 Euro.")
+	write("more/prices.csv", "name,price\nSpade,24.99\nRake,12.49\n")
+	const data = "data"
+
+	out, err := kb(t, data, "add", "kb", "more/prices.csv")
+	wantOut(t, out, err, "3 documents, 4 passages, 0 unchanged", "by words only")
+	out, err = kb(t, data, "add", "kb")
+	wantOut(t, out, err, "2 documents, 2 passages, 2 unchanged")
+
+	out, err = kb(t, data, "search", "how", "much", "is", "the", "hammer")
+	wantOut(t, out, err, "SCORE", "Claw hammer", "kb/hammer.md", "14.99 euros")
+	out, err = kb(t, data, "search", "mongolia")
+	wantOut(t, out, err, "Nothing found")
+	out, err = kb(t, data, "search", "was kostet die Säge", "--lang", "de", "--json")
+	wantOut(t, out, err)
+	var res activities.RetrieveResult
+	if err := json.Unmarshal([]byte(out), &res); err != nil || len(res.Passages) != 1 || res.Passages[0].Source != "kb/de/saege.md" {
+		t.Errorf("%v: %s", err, out)
+	}
+
+	out, err = kb(t, data, "list")
+	wantOut(t, out, err, "more/prices.csv", "3 documents, 4 passages")
+	out, err = kb(t, data, "remove", "more/prices.csv")
+	wantOut(t, out, err, "2 passages")
+	out, err = kb(t, data, "rebuild")
+	wantOut(t, out, err, "2 documents")
+	out, err = kb(t, data, "search", "hammer")
+	wantOut(t, out, err, "kb/hammer.md")
+
+	write("kb/bad.md", "gr\xfc\xdfe")
+	for name, test := range map[string]struct {
+		args []string
+		says string
+	}{
+		"charset":    {[]string{"add", "kb"}, "save it as UTF-8"},
+		"no file":    {[]string{"add", "nosuch.md"}, "nosuch.md"},
+		"kind":       {[]string{"add", "data/kb/collections.db"}, ".pdf or .csv"},
+		"no source":  {[]string{"remove", "nosuch.md"}, "parley kb list"},
+		"top":        {[]string{"search", "x", "--top", "51"}, "1 to 50"},
+		"bad server": {[]string{"list", "--qdrant", "http://x"}, "host:port"},
+	} {
+		if out, err := kb(t, data, test.args...); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want %q\n%s", name, err, test.says, out)
+		}
+	}
+	if out, err := kb(t, "other", "search", "hammer"); err == nil || !strings.Contains(err.Error(), "parley kb add") {
+		t.Errorf("an empty collection: %v\n%s", err, out)
+	}
+}
+
+// The commands work while another parley has the folder open.
+func TestKBBesideDev(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("hammer.md", []byte("# Hammer\n\nA hammer."), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dev, err := openIndex(t.Context(), modelFlags{}, "data", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.close()
+	out, err := kb(t, "data", "add", "hammer.md")
+	wantOut(t, out, err, "the parley that is running", "1 document, 1 passage")
+	out, err = kb(t, "data", "search", "hammer")
+	wantOut(t, out, err, "hammer.md")
+}
