@@ -209,7 +209,7 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 			workflow.GetLogger(ctx).Info("signal of another session dropped", "kind", s.Kind)
 			return
 		}
-		c.Seen = 0
+		c.Seen, c.SeenSpeech = 0, 0
 	}
 	c.Place.Gateway, c.Place.Session = s.Gateway, s.Session
 	if s.Seq != 0 {
@@ -228,6 +228,10 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 		}
 		c.hush()
 	case SpeechStarted:
+		if s.Utterance <= c.SeenSpeech {
+			return // the gateway was not sure that its signal had arrived
+		}
+		c.SeenSpeech = s.Utterance
 		c.Inbox = append(c.Inbox, &Input{How: Spoken, Utterance: s.Utterance, Pending: true})
 		c.transcribing++
 		in := c.Inbox[len(c.Inbox)-1]

@@ -272,6 +272,19 @@ func TestAMessageSentTwiceIsHeardOnce(t *testing.T) {
 	}
 }
 
+func TestASpeechSignalSentTwiceIsHeardOnce(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.passages = hammers
+	v.answers["hammers"] = "Hammers are in aisle 4."
+	v.speaks(5*time.Second, 1, "hammers")
+	v.speaks(5100*time.Millisecond, 1, "hammers")
+	v.speaks(8*time.Second, 1, "hammers")
+	s := v.run()
+	if s.Turns != 1 {
+		t.Errorf("%d turns, want 1", s.Turns)
+	}
+}
+
 func TestTheCustomerLeaves(t *testing.T) {
 	v := newVisit(t, shopPlan(t))
 	v.at(5*time.Second, workflows.Signal{Kind: workflows.Left})

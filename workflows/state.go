@@ -16,7 +16,9 @@ import (
 // whole into the next run when a long conversation continues as new.
 type State struct {
 	Place      activities.Place `json:"place"`
-	Seen       int64            `json:"seen"` // the last of the kiosk's numbers in this session
+	Seen       int64            `json:"seen"`        // the last of the kiosk's numbers in this session
+	SeenSpeech int              `json:"seen_speech"` // the last utterance's number in this session
+	Utterances int              `json:"utterances"`  // how many there were, in all sessions
 	Step       string           `json:"step"`
 	Visits     map[string]int   `json:"visits"`
 	Slots      map[string]any   `json:"slots"`
