@@ -116,7 +116,7 @@ func TestExpectedAnswersAreHeard(t *testing.T) {
 
 // More lists of expected answers than are kept set up: the oldest go.
 func TestManyListsOfAnswers(t *testing.T) {
-	url := startServer(t, func(c *Config) { c.Recognisers = 1 })
+	url := startServer(t, nil)
 	yes := utteranceOf(t, "awb", "yes please")
 	for i := range maxKnownHints + 2 {
 		list := field{"hotwords", strings.Repeat("no, ", i+1) + "yes please"}
@@ -171,21 +171,33 @@ func (l *live) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// What is uploaded while it is spoken is decoded while it is spoken: at its end
+// there is less to wait for than for the same utterance uploaded at once.
 func TestTranscriptComesSoonAfterTheLastSound(t *testing.T) {
 	url := startServer(t, nil)
 	samples := utteranceOf(t, "rms", "can i return a product without a receipt")
+	listen := func(file io.Reader) string {
+		response := postForm(t, url, "", []field{{"model", "whisper-1"}, {"response_format", "text"}}, "audio/pcm", file)
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	spoken := &live{pcm: encodePCM(samples), tick: tick}
-	response := postForm(t, url, "", []field{{"model", "whisper-1"}, {"response_format", "text"}}, "audio/pcm", spoken)
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := listen(spoken)
 	after := time.Since(spoken.last)
-	t.Logf("%q, %s of audio: transcript %s after the last sound", body, time.Duration(len(samples))*time.Second/inputRate, after.Round(time.Millisecond))
-	if after > time.Second {
-		t.Errorf("the transcript took %s after the last sound; it is decoded while spoken and should take a fraction of a second", after)
+	began := time.Now()
+	if whole := listen(bytes.NewReader(encodePCM(samples))); whole != text {
+		t.Errorf("heard %q live and %q at once", text, whole)
+	}
+	atOnce := time.Since(began)
+	t.Logf("%q, %s of audio: transcript %s after the last sound, %s when uploaded at once", text,
+		time.Duration(len(samples))*time.Second/inputRate, after.Round(time.Millisecond), atOnce.Round(time.Millisecond))
+	if after > atOnce {
+		t.Errorf("live, the transcript took %s after the last sound; uploaded at once only %s", after, atOnce)
 	}
 }
 
@@ -198,26 +210,26 @@ func TestEditedCorpusIsLearned(t *testing.T) {
 		}
 	}
 	write("# Hammers\n\nHammers are in aisle 4.\n")
-	url := startServer(t, func(c *Config) { c.Corpus, c.Recognisers = []string{dir}, 1 })
+	url := startServer(t, func(c *Config) { c.Corpus = []string{dir} })
 	asked := utteranceOf(t, "awb", "where do i find the zorblax")
 	if got := transcribed(t, url, asked); strings.Contains(got.Text, "zorblax") {
 		t.Fatalf("heard %q before the store had any", got.Text)
 	}
 	write("---\ntitle: Zorblax\ntags: [zorblax]\n---\n# Zorblax\n\nThe zorblax is in aisle 7. A zorblax costs 5 euros.\n")
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		got := transcribed(t, url, asked)
 		if strings.Contains(got.Text, "zorblax") {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("still heard %q half a minute after the store got some", got.Text)
+			t.Fatalf("still heard %q two minutes after the store got some", got.Text)
 		}
 	}
 }
 
 func TestBusyRecogniserSaysSo(t *testing.T) {
 	t.Parallel()
-	url := startServer(t, func(c *Config) { c.Recognisers = 1 })
+	url := startServer(t, nil)
 	talking, talk := io.Pipe()
 	first := make(chan int, 1)
 	go func() {
@@ -238,7 +250,7 @@ func TestBusyRecogniserSaysSo(t *testing.T) {
 }
 
 func TestUtteranceTooLong(t *testing.T) {
-	url := startServer(t, func(c *Config) { c.Recognisers = 1 })
+	url := startServer(t, nil)
 	endless := bytes.NewReader(make([]byte, 2*inputRate*61))
 	response := postForm(t, url, "", []field{{"model", "whisper-1"}}, "audio/pcm", endless)
 	if response.StatusCode != 413 {

@@ -51,10 +51,13 @@ func (h hints) key() string {
 }
 
 // A heardWord is one recognised word and how sure the recogniser is of it.
+// Silence of more than a moment is dropped before recognition, so times count
+// speech: they agree with the audio as far as that begins with speech and has
+// no long pause.
 type heardWord struct {
 	text       string
-	start, end time.Duration // since the first sample
-	posterior  float64       // 0–1
+	start, end time.Duration
+	posterior  float64 // 0–1
 }
 
 // alikeness compares two rows of phones: 1 for the same, 0 for nothing in

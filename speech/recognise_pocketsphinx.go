@@ -266,12 +266,13 @@ type ear struct {
 	front          *sphinx.Frontend
 	open, closed   *sphinx.Decoder
 	store, general *sphinx.Model
-	known          []knownHints   // the searches that are set up, the last used last
-	current        *knownHints    // nil: no hints
-	begun          bool           // the decoders have begun the utterance
-	expected       sphinx.Cepstra // mean, before anything is heard
-	pending        sphinx.Cepstra // frames of it they have not had
-	named          int            // searches named so far
+	known          []knownHints    // the searches that are set up, the last used last
+	current        *knownHints     // nil: no hints
+	begun          bool            // the decoders have begun the utterance
+	expected       sphinx.Cepstra  // mean, before anything is heard
+	pending        sphinx.Cepstra  // frames of it they have not had
+	named          int             // searches named so far
+	learned        map[string]bool // words of hints that both dictionaries have
 }
 
 // knownHints are hints an ear has its searches set up for.
@@ -285,6 +286,11 @@ type knownHints struct {
 // and a store's kiosks are at few of them at a time. The one used longest ago
 // goes.
 const maxKnownHints = 6
+
+// maxLearned bounds the words that hints add to an ear's dictionaries, which
+// cannot forget. A flow's expected answers are a few hundred; phrases with words
+// beyond the bound are left out until the ear is replaced.
+const maxLearned = 10_000
 
 // minAlike is how alike, by their phones, the open and the closed hearing must
 // be for the phrase to count.
@@ -305,7 +311,7 @@ const (
 const everything = "everything"
 
 func (h *hearing) newEar(full, small, store string) (_ *ear, err error) {
-	e := &ear{}
+	e := &ear{learned: map[string]bool{}}
 	defer func() {
 		if err != nil {
 			e.close()
@@ -451,11 +457,14 @@ func (e *ear) loadCounts(counts *ngram.Counts) (*sphinx.Model, error) {
 // can be pronounced.
 func (e *ear) learnWords(ctx context.Context, lex *lexicon.Lexicon, words []string) (bool, error) {
 	for _, w := range words {
+		if e.learned[w] {
+			continue
+		}
 		pronunciations, err := lex.Pronounce(ctx, w)
 		if err != nil {
 			return false, err
 		}
-		if len(pronunciations) == 0 {
+		if len(pronunciations) == 0 || len(e.learned) == maxLearned {
 			return false, nil
 		}
 		for i, phones := range pronunciations {
@@ -469,6 +478,7 @@ func (e *ear) learnWords(ctx context.Context, lex *lexicon.Lexicon, words []stri
 				}
 			}
 		}
+		e.learned[w] = true
 	}
 	return true, nil
 }

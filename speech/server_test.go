@@ -11,10 +11,11 @@ import (
 	"testing"
 )
 
-// startServer runs a server with the test corpus on a free port.
+// startServer runs a server with the test corpus and one recogniser on a free
+// port.
 func startServer(t testing.TB, change func(*Config)) string {
 	t.Helper()
-	c := Config{Addr: "127.0.0.1:0", Corpus: []string{"testdata/corpus"}, Logger: slog.New(slog.DiscardHandler)}
+	c := Config{Addr: "127.0.0.1:0", Corpus: []string{"testdata/corpus"}, Recognisers: 1, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&c)
 	}

@@ -73,20 +73,20 @@ func (c Config) validate() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	switch {
 	case err != nil:
-		faults = append(faults, fmt.Errorf("Addr %q is not host:port; write for example 127.0.0.1:8100", c.Addr))
+		faults = append(faults, fmt.Errorf("option Addr %q is not host:port; write for example 127.0.0.1:8100", c.Addr))
 	case c.Token == "" && !isLoopback(host):
-		faults = append(faults, fmt.Errorf("Token is empty but Addr %q is open to the network; set Token or listen on 127.0.0.1", c.Addr))
+		faults = append(faults, fmt.Errorf("option Token is empty but Addr %q is open to the network; set Token or listen on 127.0.0.1", c.Addr))
 	}
 	for _, path := range c.Corpus {
 		if _, err := os.Stat(path); err != nil {
-			faults = append(faults, fmt.Errorf("Corpus: %w; name files and folders that exist", err))
+			faults = append(faults, fmt.Errorf("option Corpus: %w; name files and folders that exist", err))
 		}
 	}
 	if c.Recognisers < 1 || c.Recognisers > 16 {
-		faults = append(faults, fmt.Errorf("Recognisers is %d; give 1 to 16", c.Recognisers))
+		faults = append(faults, fmt.Errorf("option Recognisers is %d; give 1 to 16", c.Recognisers))
 	}
 	if c.Synthesisers < 1 || c.Synthesisers > 16 {
-		faults = append(faults, fmt.Errorf("Synthesisers is %d; give 1 to 16", c.Synthesisers))
+		faults = append(faults, fmt.Errorf("option Synthesisers is %d; give 1 to 16", c.Synthesisers))
 	}
 	for _, program := range []string{"flite", "espeak-ng"} {
 		if _, err := exec.LookPath(program); err != nil {

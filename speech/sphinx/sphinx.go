@@ -137,6 +137,9 @@ type Part struct {
 // SetModel adds a search by the interpolation of language models, replacing the
 // search of that name. Words that are not in the dictionary are never heard.
 func (d *Decoder) SetModel(name string, parts ...Part) error {
+	if len(parts) == 0 {
+		return fmt.Errorf("set search %q: it has no language models", name)
+	}
 	n := C.CString(name)
 	defer C.free(unsafe.Pointer(n))
 	models := make([]*C.ngram_model_t, len(parts))
