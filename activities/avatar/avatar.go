@@ -77,11 +77,18 @@ func follow(stream grpc.BidiStreamingClient[media.Cues, media.Timeline], in acti
 	var f face
 	for {
 		t, err := stream.Recv()
-		if errors.Is(err, io.EOF) || err == nil && t.GetEnd() {
+		if errors.Is(err, io.EOF) {
 			return result, nil
 		}
 		if err != nil {
 			return result, err
+		}
+		if t.GetEnd() {
+			// Leaving at once would cancel the stream and lose cues under way.
+			if err := stream.CloseSend(); err != nil {
+				return result, err
+			}
+			continue
 		}
 		cues := f.cues(t)
 		if len(cues) == 0 {
