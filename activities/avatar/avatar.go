@@ -60,7 +60,12 @@ func (p *Performer) Perform(ctx context.Context, in activities.PerformInput) (ac
 	if errors.Is(err, session.ErrCut) {
 		err = nil
 	}
-	return result, err
+	if err != nil {
+		return result, err
+	}
+	p.log.Debug("performed", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
+		"visemes", result.Visemes, "gestures", result.Gestures)
+	return result, nil
 }
 
 // follow answers each piece of the timeline with its cues, to the end.
