@@ -60,7 +60,12 @@ func (p *Performer) Perform(ctx context.Context, in activities.PerformInput) (ac
 	if errors.Is(err, session.ErrCut) {
 		err = nil
 	}
-	return result, err
+	if err != nil {
+		return result, err
+	}
+	p.log.Debug("performed", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
+		"visemes", result.Visemes, "gestures", result.Gestures)
+	return result, nil
 }
 
 // follow answers each piece of the timeline with its cues, to the end.
@@ -77,11 +82,18 @@ func follow(stream grpc.BidiStreamingClient[media.Cues, media.Timeline], in acti
 	var f face
 	for {
 		t, err := stream.Recv()
-		if errors.Is(err, io.EOF) || err == nil && t.GetEnd() {
+		if errors.Is(err, io.EOF) {
 			return result, nil
 		}
 		if err != nil {
 			return result, err
+		}
+		if t.GetEnd() {
+			// Leaving at once would cancel the stream and lose cues under way.
+			if err := stream.CloseSend(); err != nil {
+				return result, err
+			}
+			continue
 		}
 		cues := f.cues(t)
 		if len(cues) == 0 {

@@ -50,6 +50,7 @@ type face struct {
 	open    bool     // the mouth is open on it
 	held    uint32   // since when, ms
 	started bool     // any shape was given
+	shown   *media.Cue
 }
 
 // cues are the mouth shapes and gestures of one piece of the timeline.
@@ -149,7 +150,8 @@ func (f *face) babble(start uint32, envelope []byte) []*media.Cue {
 		now := start + uint32(at*envelopeStep)
 		if loud < loudEnough {
 			if f.open || !f.started {
-				cues = append(cues, cue(now, "sil", 0))
+				f.shown = cue(now, "sil", 0)
+				cues = append(cues, f.shown)
 			}
 			f.open, f.started = false, true
 			continue
@@ -162,7 +164,12 @@ func (f *face) babble(start uint32, envelope []byte) []*media.Cue {
 			f.held = now
 			f.open, f.started = true, true
 		}
-		cues = append(cues, cue(now, f.shape(), 0.3+0.7*float32(loud)/255))
+		// Smaller changes nobody sees.
+		c := cue(now, f.shape(), 0.3+0.7*float32(loud)/255)
+		if c.Viseme != f.shown.GetViseme() || max(c.Weight-f.shown.GetWeight(), f.shown.GetWeight()-c.Weight) > 0.1 {
+			cues = append(cues, c)
+			f.shown = c
+		}
 	}
 	return cues
 }

@@ -115,12 +115,15 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	if err != nil && !errors.Is(err, session.ErrCut) {
 		return activities.GenerateResult{}, err
 	}
-	return activities.GenerateResult{
+	result := activities.GenerateResult{
 		Text:         strings.TrimSpace(a.text),
 		Model:        g.model.Name(),
 		FirstTokenMs: first.Milliseconds(),
 		Ms:           time.Since(started).Milliseconds(),
-	}, nil
+	}
+	g.log.Debug("answered", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
+		"model", result.Model, "first_token_ms", result.FirstTokenMs, "ms", result.Ms, "cut", err != nil)
+	return result, nil
 }
 
 // begun is what an earlier attempt wrote, up to the end of its last whole

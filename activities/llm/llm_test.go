@@ -150,6 +150,7 @@ func TestCutStopsTheModel(t *testing.T) {
 			go func() {
 				ctx, cancel := context.WithTimeout(context.Background(), stub.Deadline)
 				defer cancel()
+				<-s.server.Arrived()
 				s.gateway.Wait(ctx, func() bool { return chat.FirstToken > 0 || s.gateway.HasText() }) //nolint:errcheck // the test fails then
 				s.gateway.Cut()
 			}()

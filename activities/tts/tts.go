@@ -116,6 +116,8 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 	result.PlayedMs = int64(ended.GetPlayedMs())
 	result.TotalMs = int64(ended.GetTotalMs())
 	result.Interrupted = ended.GetInterrupted()
+	s.log.Debug("spoke", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
+		"voice", result.Voice, "first_audio_ms", result.FirstAudioMs, "played_ms", result.PlayedMs, "interrupted", result.Interrupted)
 	return result, nil
 }
 

@@ -167,6 +167,9 @@ func (g *Gateway) SpokenSegments() int {
 	return n
 }
 
+// CueCount counts, inside Wait, the cues that have come.
+func (g *Gateway) CueCount() int { return len(g.cues) }
+
 // Writes are the messages of all Write streams, the first of each with its place.
 func (g *Gateway) Writes() []*media.Text {
 	g.mu.Lock()

@@ -94,7 +94,7 @@ type Server struct {
 	requests []Request
 	ended    chan struct{} // closed and replaced when a request has ended
 	counts   map[string]int
-	arrived  chan struct{} // a token for each audio byte stretch of an upload that came in
+	arrived  chan struct{} // see Arrived
 }
 
 // Start serves until Close.
@@ -171,8 +171,15 @@ func (s *Server) Ended(ctx context.Context, n int) []Request {
 	}
 }
 
-// Arrived receives when audio of an upload has come in.
+// Arrived receives when a chat's question, or audio of an upload, has come in.
 func (s *Server) Arrived() <-chan struct{} { return s.arrived }
+
+func (s *Server) arrive() {
+	select {
+	case s.arrived <- struct{}{}:
+	default: // nobody has looked since the last time
+	}
+}
 
 func (s *Server) record(r *http.Request, req *Request) {
 	req.Path = r.URL.Path
@@ -245,10 +252,7 @@ func (s *Server) transcribe(w http.ResponseWriter, r *http.Request) {
 			n, err := part.Read(buf)
 			req.Audio += n
 			if n > 0 {
-				select {
-				case s.arrived <- struct{}{}:
-				default:
-				}
+				s.arrive()
 			}
 			if err == io.EOF {
 				break
@@ -292,6 +296,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	req.Uploaded = time.Now()
 	req.Messages, req.Fields = body.Messages, map[string]string{"model": body.Model}
+	s.arrive()
 	f := s.fault(r.URL.Path)
 	if spoil(w, r, f) {
 		return
