@@ -34,21 +34,21 @@ var later = map[string][]string{
 // laterValues are values of enums that this version does not have.
 var laterValues = map[string][]string{"barge_in_rule": {"hotword"}}
 
-// checkStructure holds a file against its schema. It answers the instance
-// locations (JSON pointers) of the values that are wrong in themselves.
-func checkStructure(src *source, schema *schemas.Schema, ds *Diagnostics) []string {
+// checkStructure holds a file against its schema. It answers the ways (keys and
+// indexes) to the values that are wrong in themselves.
+func checkStructure(src *source, schema *schemas.Schema, ds *Diagnostics) [][]string {
 	root := node{src.root, src}
 	faults, unsupported, err := unknownFields(root, schema, ds)
 	if err != nil {
 		ds.errorf(codeKind, root.at(), "", "this cannot be checked: %v", err)
-		return []string{""}
+		return [][]string{nil}
 	}
 	broken := unsupported
 	for _, f := range faults {
 		if f.Keyword != "additionalProperties" {
 			broken = append(broken, f.Instance)
 			key, val := root.find(f.Instance)
-			explain(f, key, val, slices.Contains(unsupported, f.Instance), ds)
+			explain(f, key, val, slices.ContainsFunc(unsupported, func(way []string) bool { return slices.Equal(way, f.Instance) }), ds)
 		}
 	}
 	return broken
@@ -58,7 +58,7 @@ func checkStructure(src *source, schema *schemas.Schema, ds *Diagnostics) []stri
 // faults that remain, and where fields of a later version stand. A misspelt
 // field is from then on read as what it most likely was, so that one mistake is
 // not reported as several; hence the second look.
-func unknownFields(root node, schema *schemas.Schema, ds *Diagnostics) (faults []schemas.Fault, unsupported []string, err error) {
+func unknownFields(root node, schema *schemas.Schema, ds *Diagnostics) (faults []schemas.Fault, unsupported [][]string, err error) {
 	for {
 		if faults, err = schema.Validate(root.json()); err != nil {
 			return nil, nil, err
