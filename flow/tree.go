@@ -31,6 +31,7 @@ type tree struct {
 	start  Text
 	steps  []*step
 	byName map[string]*step
+	graph  *graph // of the steps, once checkVerbs has completed their facts
 	// damaged says that a step's mistakes of form hide where it leads, so that
 	// what the graph seems to say may be an echo of them.
 	damaged bool
