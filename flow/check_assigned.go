@@ -3,7 +3,6 @@ package flow
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 const codeUnset Code = "F204"
@@ -111,13 +110,4 @@ func (g *graph) unsetVia(start, target int, name string, t *tree) string {
 		}
 	}
 	return ""
-}
-
-// slot is the slot of a read, or "".
-func (r read) slot() string {
-	name, ok := strings.CutPrefix(r.name, "slots.")
-	if !ok {
-		return ""
-	}
-	return name
 }
