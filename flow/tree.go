@@ -294,9 +294,3 @@ func (t *tree) names() names {
 	}
 	return names{inputs: typesOf(t.inputs), slots: slots, vars: typesOf(t.vars)}
 }
-
-// textOf is a prompt's text in a language.
-func (f *promptFile) textOf(key string) (Text, bool) {
-	text, ok := f.byKey[key]
-	return text, ok
-}
