@@ -72,7 +72,7 @@ func (n node) items() []node {
 // which is what an expression wants.
 func (n node) text() Text {
 	if n.y == nil || n.y.Kind != yaml.ScalarNode || n.y.ShortTag() == "!!null" {
-		return Text{}
+		return Text{at: n.at()} // a place to point at, and nothing to read
 	}
 	return Text{Value: n.y.Value, at: n.src.at(n.y), node: n}
 }
