@@ -6,7 +6,7 @@ const codeOldAnswer Code = "F205"
 // or a bool answers the question of the moment, so a second visit means a new
 // answer; a string, number or enum is a fact that is known once it was told.
 func checkAskAnew(t *tree, ds *Diagnostics) {
-	g := t.graph()
+	g := t.graph
 	for _, circle := range g.circles(anyArc) {
 		for _, i := range circle {
 			s := g.steps[i]

@@ -3,7 +3,6 @@ package flow
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 const codeUnset Code = "F204"
@@ -11,8 +10,7 @@ const codeUnset Code = "F204"
 // checkAssigned checks that a slot or var has a value on every path to where it
 // is read: an expression over something unset has no value at run time.
 func checkAssigned(t *tree, ds *Diagnostics) {
-	g := t.graph()
-	start := slices.IndexFunc(t.steps, func(s *step) bool { return s.name.Value == t.resolve(t.start.Value) })
+	g, start := t.graph, t.graph.start
 	if start < 0 || t.damaged {
 		return
 	}
@@ -88,7 +86,7 @@ func (s *step) after(known map[string]bool, e edge) map[string]bool {
 
 // unsetVia is the step before the last on a shortest path that leaves a name
 // without a value.
-func (g graph) unsetVia(start, target int, name string, t *tree) string {
+func (g *graph) unsetVia(start, target int, name string, t *tree) string {
 	type place struct {
 		step int
 		set  bool
@@ -112,13 +110,4 @@ func (g graph) unsetVia(start, target int, name string, t *tree) string {
 		}
 	}
 	return ""
-}
-
-// slot is the slot of a read, or "".
-func (r read) slot() string {
-	name, ok := strings.CutPrefix(r.name, "slots.")
-	if !ok {
-		return ""
-	}
-	return name
 }

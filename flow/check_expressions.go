@@ -129,11 +129,16 @@ func (c *exprChecker) look(e *exprUse, parsed *cel.Ast) {
 		return
 	}
 	var tested []string
+	whole := map[int64]bool{} // roots that are a step on the way to one of their fields
 	ast.PreOrderVisit(root, ast.NewExprVisitor(func(x ast.Expr) {
 		switch x.Kind() {
 		case ast.IdentKind:
-			if name := x.AsIdent(); !c.knows(name) {
-				c.undeclared(name, c.placeOf(e, parsed, x.ID(), 0, len(name)))
+			name := x.AsIdent()
+			where := c.placeOf(e, parsed, x.ID(), 0, len(name))
+			if !c.knows(name) {
+				c.undeclared(name, where)
+			} else if _, ok := c.roots[name]; ok && !whole[x.ID()] {
+				c.ds.errorf(codeType, where, "name one of them: "+name+".x", "`%s` alone is no value", name)
 			}
 		case ast.SelectKind:
 			sel := x.AsSelect()
@@ -146,6 +151,7 @@ func (c *exprChecker) look(e *exprUse, parsed *cel.Ast) {
 			if !ok {
 				return
 			}
+			whole[operand.ID()] = true
 			if !slices.Contains(known, name) {
 				c.unknownField(e, parsed, x, kind, name)
 				return
@@ -271,6 +277,9 @@ func calls(root ast.Expr) []ast.Expr {
 
 // compare holds an expression's type against what its place takes.
 func (c *exprChecker) compare(e *exprUse, got *cel.Type) {
+	if e.want == "" && !slices.Contains(speakable, got.Kind()) {
+		c.ds.errorf(codeType, e.text.at, "", "`%s` cannot be %s", e.field, typeName(got))
+	}
 	if e.want == "" || got.IsExactType(e.want.cel()) || got.Kind() == cel.DynKind {
 		return
 	}
@@ -283,6 +292,9 @@ func (c *exprChecker) compare(e *exprUse, got *cel.Type) {
 	}
 	c.ds.errorf(codeType, e.text.at, "", "`%s` must be %s, but `%s` is %s", e.field, typeName(e.want.cel()), e.text.Value, typeName(got))
 }
+
+// speakable are the kinds of values that a prompt can be filled with.
+var speakable = []cel.Kind{cel.BoolKind, cel.DoubleKind, cel.DynKind, cel.IntKind, cel.ListKind, cel.MapKind, cel.StringKind, cel.StructKind}
 
 // typeName is a CEL type in the words of the language.
 func typeName(t *cel.Type) string {
@@ -323,6 +335,9 @@ func (c *exprChecker) typeMistake(e *exprUse, err *common.Error) {
 		if strings.Contains(m[2], "double") && strings.Contains(m[2], "int") {
 			hint = "write whole numbers with a point, like 1.0, beside a number"
 		}
+	} else if strings.Contains(err.Message, "invalid matches argument") {
+		message = "the pattern of `matches` is no regular expression"
+		hint = "see https://github.com/google/re2/wiki/Syntax"
 	} else if m := selectionError.FindStringSubmatch(err.Message); m != nil {
 		message = fmt.Sprintf("%s has no fields", plainTypes(m[1]))
 	}

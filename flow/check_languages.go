@@ -48,7 +48,7 @@ func checkLanguages(t *tree, ds *Diagnostics) {
 		ds.errorf(codeLanguageSlot, name.at, "", "the language's slot must be an enum, but %q is %s", name.Value, slot.typ)
 	default:
 		for _, v := range slot.values {
-			if !t.supports(v.Value) {
+			if v.Value != "" && !t.supports(v.Value) {
 				ds.errorf(codeLanguageSlot, v.at, "", "slot %q chooses the language, but %q is not supported (%s)", name.Value, v.Value, t.supportedList())
 			}
 		}

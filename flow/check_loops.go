@@ -12,7 +12,7 @@ const (
 
 // checkLoops checks that no circle of steps goes round without a customer.
 func checkLoops(t *tree, ds *Diagnostics) {
-	g := t.graph()
+	g := t.graph
 	// A step that listens stops the circle, unless its slot is known already and
 	// it is skipped.
 	unheard := func(from int, a arc) bool {

@@ -24,25 +24,23 @@ type use struct {
 // promptUses are all places that speak a prompt, in source order.
 func (t *tree) promptUses() []use {
 	var out []use
-	ladder := func(l *ladder, with []pair, by string) {
+	ladder := func(l *ladder, by string) {
 		if l == nil {
 			return
 		}
 		for _, key := range l.say {
-			out = append(out, use{promptUse{key, with}, by})
+			out = append(out, use{promptUse{key: key}, by})
 		}
 	}
-	ladder(t.noInput, nil, "the default `no_input`")
-	ladder(t.noMatch, nil, "the default `no_match`")
+	ladder(t.noInput, "the default `no_input`")
+	ladder(t.noMatch, "the default `no_match`")
 	for _, s := range t.steps {
 		by := fmt.Sprintf("step %q", s.name.Value)
-		var with []pair
 		for _, p := range s.facts.prompts {
 			out = append(out, use{p, by})
-			with = p.with
 		}
-		ladder(s.noInput, with, "`no_input` of "+by)
-		ladder(s.noMatch, with, "`no_match` of "+by)
+		ladder(s.noInput, "`no_input` of "+by)
+		ladder(s.noMatch, "`no_match` of "+by)
 		if s.run.cover.Value != "" {
 			out = append(out, use{promptUse{key: s.run.cover}, "`cover` of " + by})
 		}
@@ -80,7 +78,7 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 			}
 		}
 		for _, w := range u.with {
-			if complete && len(t.prompts) > 0 && !wanted[w.key.Value] && !strings.HasPrefix(u.by, "`") {
+			if complete && len(t.prompts) > 0 && !wanted[w.key.Value] {
 				ds.warnf(codeUnusedWith, w.key.at, "", "%s passes %q, but %q does not use {%s} in any language", u.by, w.key.Value, key, w.key.Value)
 			}
 		}

@@ -10,56 +10,59 @@ const (
 // checkReachable checks that every step can be reached and that every step leads
 // to an end.
 func checkReachable(t *tree, ds *Diagnostics) {
-	g := t.graph()
-	start := slices.IndexFunc(t.steps, func(s *step) bool { return s.name.Value == t.resolve(t.start.Value) })
-	if start < 0 || t.damaged {
+	g := t.graph
+	if g.start < 0 || t.damaged {
 		return
 	}
-	reached := g.from(start, anyArc)
-	leadsAstray := slices.ContainsFunc(t.steps, func(s *step) bool { return g.leadsAstray(t, s) })
-	for i, s := range t.steps {
-		if !reached[i] && !leadsAstray { // a name that means no step may have meant this one
-			ds.errorf(codeUnreachable, s.name.at, "lead a step's `next` here, or delete it",
-				"step %q can never be reached from %q", s.name.Value, t.steps[start].name.Value)
-		}
-	}
-	ends := g.endings(t)
-	for i, s := range t.steps {
-		// Of the steps that are stuck, only the first of those that do not lead
-		// to yet another one is reported.
-		if !reached[i] || ends[i] {
-			continue
-		}
-		further := g.from(i, anyArc)
-		first := true
-		for j := range t.steps {
-			if further[j] && (j < i || !g.from(j, anyArc)[i]) {
-				first = false
+	reached := g.from(g.start, anyArc)
+	if !slices.Contains(g.astray, true) { // or else a name that means no step may have meant this one
+		for i, s := range t.steps {
+			if !reached[i] {
+				ds.errorf(codeUnreachable, s.name.at, "lead a step's `next` here, or delete it",
+					"step %q can never be reached from %q", s.name.Value, t.steps[g.start].name.Value)
 			}
 		}
-		if first {
+	}
+	ends := g.endings()
+	// Many steps may lead into one circle without a way out: it is the circle
+	// that needs one.
+	for _, circle := range g.circles(func(from int, _ arc) bool { return !ends[from] }) {
+		within := make(map[int]bool, len(circle))
+		for _, i := range circle {
+			within[i] = true
+		}
+		leaves := slices.ContainsFunc(circle, func(i int) bool {
+			return slices.ContainsFunc(g.out[i], func(a arc) bool { return !within[a.target] })
+		})
+		if first := circle[0]; reached[first] && !leaves {
+			s := t.steps[first]
 			ds.errorf(codeNoEnd, s.name.at, "", "no path leads from %q to an `end`", s.name.Value)
 		}
 	}
 }
 
-// leadsAstray reports whether a step names one that does not exist.
-func (g graph) leadsAstray(t *tree, s *step) bool {
-	return slices.ContainsFunc(t.edges(s), func(e edge) bool { return t.resolve(e.to.Value) == "" })
-}
-
 // endings are the steps from which an end can be reached. A name that means no
 // step is reported elsewhere and counts as a way out.
-func (g graph) endings(t *tree) []bool {
+func (g *graph) endings() []bool {
+	into := make([][]int, len(g.steps))
 	ends := make([]bool, len(g.steps))
+	var todo []int
 	for i, s := range g.steps {
-		ends[i] = s.facts.ends || s.verb == nil || g.leadsAstray(t, s)
+		for _, a := range g.out[i] {
+			into[a.target] = append(into[a.target], i)
+		}
+		if s.facts.ends || s.verb == nil || g.astray[i] {
+			ends[i] = true
+			todo = append(todo, i)
+		}
 	}
-	for changed := true; changed; {
-		changed = false
-		for i := range g.steps {
-			if !ends[i] && slices.ContainsFunc(g.out[i], func(a arc) bool { return ends[a.target] }) {
-				ends[i], changed = true, true
+	for len(todo) > 0 {
+		i := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, from := range into[i] {
+			if !ends[from] {
+				ends[from] = true
+				todo = append(todo, from)
 			}
 		}
 	}

@@ -14,8 +14,17 @@ func checkTargets(t *tree, ds *Diagnostics) {
 		t.checkTarget(in.to, ds)
 	}
 	for _, s := range t.steps {
-		for _, e := range t.edges(s) {
+		t.checkTarget(s.next, ds)
+		for _, e := range s.facts.edges {
 			t.checkTarget(e.to, ds)
+		}
+		for _, c := range s.catch {
+			t.checkTarget(c.val.text(), ds)
+		}
+		for _, l := range []*ladder{s.noInput, s.noMatch} {
+			if l != nil {
+				t.checkTarget(l.then, ds)
+			}
 		}
 	}
 }

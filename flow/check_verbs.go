@@ -49,6 +49,7 @@ func checkVerbs(t *tree, ds *Diagnostics) {
 		}
 		s.body.check(t, s, ds)
 	}
+	t.graph = newGraph(t)
 }
 
 // stepFields are the fields that only some verbs take; one that is in none of

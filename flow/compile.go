@@ -74,7 +74,12 @@ func analyse(in Source) (*tree, Diagnostics) {
 		ds.sort()
 		return nil, ds
 	}
-	t := parseTree(src, checkStructure(src, schemas.Flow(), &ds))
+	broken, tooMany := checkStructure(src, schemas.Flow(), &ds)
+	if tooMany {
+		ds.sort()
+		return nil, ds // to check it all is what the bound forbids
+	}
+	t := parseTree(src, broken)
 	t.collections = in.Collections
 	t.prompts = readPrompts(in.FS, t, &ds)
 	for _, check := range checks {
@@ -128,7 +133,9 @@ func readPrompts(root fs.FS, t *tree, ds *Diagnostics) []*promptFile {
 		if src == nil || src.root == nil {
 			continue
 		}
-		checkStructure(src, schemas.Prompts(), ds)
+		if _, tooMany := checkStructure(src, schemas.Prompts(), ds); tooMany {
+			continue
+		}
 		f.readable = true
 		f.texts = node{src.root, src}.pairs()
 		for _, p := range f.texts {

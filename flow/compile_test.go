@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -167,6 +168,7 @@ func TestSourceBounds(t *testing.T) {
 		"a zero":     "about: \x00",
 		"empty":      "",
 		"no mapping": "hello",
+		"too many":   manySteps(501),
 	} {
 		t.Run(name, func(t *testing.T) {
 			ds := Check(Source{FS: fstest.MapFS{"flow.yaml": {Data: []byte(text)}}, Path: "flow.yaml"})
@@ -179,4 +181,13 @@ func TestSourceBounds(t *testing.T) {
 	if len(ds) != 1 || !strings.Contains(ds[0].Message, fs.ErrNotExist.Error()) {
 		t.Errorf("a missing file: %v", ds)
 	}
+}
+
+func manySteps(n int) string {
+	var b strings.Builder
+	b.WriteString("steps:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  s%d: {say: {prompt: a}, next: nowhere%d}\n", i, i)
+	}
+	return b.String()
 }

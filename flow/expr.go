@@ -106,6 +106,7 @@ var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ClearMacros(),
 		cel.Macros(cel.HasMacro),
 		cel.CrossTypeNumericComparisons(true), // slots.price > 10 for a number and an int
+		cel.ASTValidators(cel.ValidateRegexLiterals()),
 	)
 })
 

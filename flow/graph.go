@@ -61,8 +61,10 @@ func (s *step) ladderOr(own, inherited *ladder) *ladder {
 
 // A graph is the flow's steps by index, with edges that lead somewhere.
 type graph struct {
-	steps []*step
-	out   [][]arc
+	steps  []*step
+	start  int // -1: there is no such step
+	out    [][]arc
+	astray []bool // the step names one that does not exist
 }
 
 type arc struct {
@@ -70,30 +72,40 @@ type arc struct {
 	target int
 }
 
-// graph resolves the edges. A name that is misspelt leads where it was most
+// newGraph resolves the edges. A name that is misspelt leads where it was most
 // likely meant to, so that one mistake is not reported as several.
-func (t *tree) graph() graph {
-	g := graph{steps: t.steps, out: make([][]arc, len(t.steps))}
+func newGraph(t *tree) *graph {
+	g := &graph{steps: t.steps, out: make([][]arc, len(t.steps)), astray: make([]bool, len(t.steps)), start: -1}
 	index := make(map[string]int, len(t.steps))
 	for i, s := range t.steps {
 		index[s.name.Value] = i
 	}
+	meant := map[string]int{} // -1: no step
+	resolve := func(name string) int {
+		i, ok := index[name]
+		if !ok {
+			i, ok = meant[name]
+		}
+		if !ok {
+			i = -1
+			if best := nearest(name, t.stepNames()); best != "" {
+				i = index[best]
+			}
+			meant[name] = i
+		}
+		return i
+	}
+	g.start = resolve(t.start.Value)
 	for i, s := range t.steps {
 		for _, e := range t.edges(s) {
-			if target, ok := index[t.resolve(e.to.Value)]; ok {
+			if target := resolve(e.to.Value); target >= 0 {
 				g.out[i] = append(g.out[i], arc{e, target})
+			} else {
+				g.astray[i] = true
 			}
 		}
 	}
 	return g
-}
-
-// resolve is the step that a name means, misspelt or not; "" for none.
-func (t *tree) resolve(name string) string {
-	if t.byName[name] != nil {
-		return name
-	}
-	return nearest(name, t.stepNames())
 }
 
 func (t *tree) stepNames() []string {
@@ -105,7 +117,7 @@ func (t *tree) stepNames() []string {
 }
 
 // from is the set of steps that can be reached from one.
-func (g graph) from(start int, follow func(from int, a arc) bool) []bool {
+func (g *graph) from(start int, follow func(from int, a arc) bool) []bool {
 	seen := make([]bool, len(g.steps))
 	todo := []int{start}
 	seen[start] = true
@@ -126,7 +138,7 @@ func anyArc(int, arc) bool { return true }
 
 // circles are the groups of steps that lead to each other (strongly connected
 // components with a cycle, by Tarjan's algorithm), each in source order.
-func (g graph) circles(follow func(from int, a arc) bool) [][]int {
+func (g *graph) circles(follow func(from int, a arc) bool) [][]int {
 	n := len(g.steps)
 	order, low := make([]int, n), make([]int, n) // 0: not visited
 	onStack := make([]bool, n)
@@ -175,7 +187,7 @@ func (g graph) circles(follow func(from int, a arc) bool) [][]int {
 }
 
 // path is the names along a shortest way from a step of a circle back to it.
-func (g graph) path(circle []int, follow func(from int, a arc) bool) []string {
+func (g *graph) path(circle []int, follow func(from int, a arc) bool) []string {
 	start := circle[0]
 	prev := map[int]int{}
 	for todo := []int{start}; len(todo) > 0; todo = todo[1:] {

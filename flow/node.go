@@ -46,9 +46,12 @@ func (n node) pairs() []pair {
 }
 
 func (n node) field(name string) node {
-	for _, p := range n.pairs() {
-		if p.key.Value == name {
-			return p.val
+	if n.y == nil || n.y.Kind != yaml.MappingNode {
+		return node{}
+	}
+	for i := 0; i+1 < len(n.y.Content); i += 2 {
+		if n.y.Content[i].Value == name {
+			return node{n.y.Content[i+1], n.src}
 		}
 	}
 	return node{}
@@ -69,7 +72,7 @@ func (n node) items() []node {
 // which is what an expression wants.
 func (n node) text() Text {
 	if n.y == nil || n.y.Kind != yaml.ScalarNode || n.y.ShortTag() == "!!null" {
-		return Text{}
+		return Text{at: n.at()} // a place to point at, and nothing to read
 	}
 	return Text{Value: n.y.Value, at: n.src.at(n.y), node: n}
 }
@@ -150,14 +153,10 @@ func (n node) bareBool() bool {
 	return n.y != nil && n.y.Kind == yaml.ScalarNode && n.y.Style == 0 && slices.Contains(bareBools, strings.ToLower(n.y.Value))
 }
 
-// find follows a JSON pointer to a value, and to the key that names it.
-func (n node) find(pointer string) (key Text, val node) {
+// find follows keys and indexes to a value, and to the key that names it.
+func (n node) find(way []string) (key Text, val node) {
 	val = n
-	for seg := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		if seg == "" {
-			continue
-		}
-		seg = strings.NewReplacer("~1", "/", "~0", "~").Replace(seg)
+	for _, seg := range way {
 		if items := val.items(); items != nil {
 			if i, err := strconv.Atoi(seg); err == nil && i < len(items) {
 				val = items[i]

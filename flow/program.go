@@ -31,6 +31,9 @@ type Scope struct {
 // A Program evaluates a plan's expressions. It is pure and deterministic: the
 // same plan and scope give the same value on every replay. It is safe for
 // concurrent use.
+//
+// workflowcheck follows its methods into the libraries' allocations and caches,
+// which no result depends on; hence they are exempt from it.
 type Program struct {
 	plan  *Plan
 	exprs map[string]cel.Program // by source text
@@ -39,6 +42,8 @@ type Program struct {
 
 // NewProgram prepares every expression of a plan. Its error names the step and
 // the expression; a plan that Compile made has none.
+//
+//workflowcheck:ignore
 func NewProgram(p *Plan) (*Program, error) {
 	slots := make(map[string]Type, len(p.Slots))
 	for name, s := range p.Slots {
@@ -120,6 +125,8 @@ func (s Step) expressions() []string {
 
 // Value evaluates one of the plan's expressions. The result is plain Go that
 // survives JSON: nil, bool, int64, float64, string, []any or map[string]any.
+//
+//workflowcheck:ignore
 func (p *Program) Value(expr string, s Scope) (any, error) {
 	prg, ok := p.exprs[expr]
 	if !ok {
@@ -162,6 +169,8 @@ func (p *Program) Text(expr string, s Scope) (string, error) {
 
 // Prompt is the text of a prompt with its placeholders filled. Numbers and
 // bools are written as one says them in the language: "12,5" and "ja" in German.
+//
+//workflowcheck:ignore
 func (p *Program) Prompt(lang, key string, with With, s Scope) (string, error) {
 	text, ok := p.plan.Prompts[lang][key]
 	if !ok {

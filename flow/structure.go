@@ -34,31 +34,33 @@ var later = map[string][]string{
 // laterValues are values of enums that this version does not have.
 var laterValues = map[string][]string{"barge_in_rule": {"hotword"}}
 
-// checkStructure holds a file against its schema. It answers the instance
-// locations (JSON pointers) of the values that are wrong in themselves.
-func checkStructure(src *source, schema *schemas.Schema, ds *Diagnostics) []string {
+// checkStructure holds a file against its schema. It answers the ways (keys and
+// indexes) to the values that are wrong in themselves, and whether there is more
+// of something than a file may hold.
+func checkStructure(src *source, schema *schemas.Schema, ds *Diagnostics) (broken [][]string, tooMany bool) {
 	root := node{src.root, src}
 	faults, unsupported, err := unknownFields(root, schema, ds)
 	if err != nil {
 		ds.errorf(codeKind, root.at(), "", "this cannot be checked: %v", err)
-		return []string{""}
+		return [][]string{nil}, false
 	}
-	broken := unsupported
+	broken = unsupported
 	for _, f := range faults {
 		if f.Keyword != "additionalProperties" {
 			broken = append(broken, f.Instance)
+			tooMany = tooMany || f.Keyword == "maxProperties" || f.Keyword == "maxItems"
 			key, val := root.find(f.Instance)
-			explain(f, key, val, slices.Contains(unsupported, f.Instance), ds)
+			explain(f, key, val, slices.ContainsFunc(unsupported, func(way []string) bool { return slices.Equal(way, f.Instance) }), ds)
 		}
 	}
-	return broken
+	return broken, tooMany
 }
 
 // unknownFields reports the fields that the schema does not know and answers the
 // faults that remain, and where fields of a later version stand. A misspelt
 // field is from then on read as what it most likely was, so that one mistake is
 // not reported as several; hence the second look.
-func unknownFields(root node, schema *schemas.Schema, ds *Diagnostics) (faults []schemas.Fault, unsupported []string, err error) {
+func unknownFields(root node, schema *schemas.Schema, ds *Diagnostics) (faults []schemas.Fault, unsupported [][]string, err error) {
 	for {
 		if faults, err = schema.Validate(root.json()); err != nil {
 			return nil, nil, err
@@ -187,6 +189,8 @@ func explain(f schemas.Fault, key Text, val node, unsupported bool, ds *Diagnost
 			hint = "write " + quoted(allowed, "or")
 		}
 		ds.errorf(codeValue, where, hint, "%s cannot be %q%s", name, value, didYouMean(value, allowed))
+	case f.Keyword == "maxProperties" || f.Keyword == "maxItems":
+		ds.errorf(codeTooBig, where, "", "%s holds too much: at most %v entries", name, f.Rule[f.Keyword])
 	default: // minimum, maxItems and the like: the validator's words are clear
 		ds.errorf(codeValue, where, "", "%s: %s", name, f.Message)
 	}

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"slices"
-	"strings"
 )
 
 // A tree is a flow as its author wrote it: names not yet resolved, every part
@@ -32,6 +31,7 @@ type tree struct {
 	start  Text
 	steps  []*step
 	byName map[string]*step
+	graph  *graph // of the steps, once checkVerbs has completed their facts
 	// damaged says that a step's mistakes of form hide where it leads, so that
 	// what the graph seems to say may be an echo of them.
 	damaged bool
@@ -101,9 +101,9 @@ type promptFile struct {
 	readable bool
 }
 
-// parseTree reads the tree of a flow file. broken are the JSON pointers of what
-// the schema found wrong.
-func parseTree(src *source, broken []string) *tree {
+// parseTree reads the tree of a flow file. broken are the ways to what the
+// schema found wrong.
+func parseTree(src *source, broken [][]string) *tree {
 	root := node{src.root, src}
 	t := &tree{
 		src:        src,
@@ -139,16 +139,15 @@ func parseTree(src *source, broken []string) *tree {
 			phrases: p.val.field("phrases").pairs(),
 			to:      p.val.field("to").text(),
 			replay:  p.val.field("replay").text().Value == "last_prompt",
-			broken:  slices.Contains(broken, "/intents/"+p.key.Value),
+			broken:  slices.ContainsFunc(broken, func(way []string) bool { return slices.Equal(way, []string{"intents", p.key.Value}) }),
 		})
 	}
 	for _, p := range root.field("steps").pairs() {
 		s := parseStep(p)
-		for _, pointer := range broken {
-			if inside, ok := strings.CutPrefix(pointer+"/", "/steps/"+p.key.Value+"/"); ok {
-				field, _, _ := strings.Cut(inside, "/")
+		for _, way := range broken {
+			if len(way) >= 2 && way[0] == "steps" && way[1] == p.key.Value {
 				s.broken = true
-				t.damaged = t.damaged || slices.Contains(leading, field)
+				t.damaged = t.damaged || len(way) == 2 || slices.Contains(leading, way[2])
 			}
 		}
 		t.damaged = t.damaged || len(s.extra) > 0
@@ -160,9 +159,9 @@ func parseTree(src *source, broken []string) *tree {
 	return t
 }
 
-// leading are the parts of a step ("" for the step itself) without which it is
-// not known where it leads or what it sets.
-var leading = []string{"", "next", "catch", "no_input", "no_match", "branch", "set"}
+// leading are the parts of a step without which it is not known where it leads
+// or what it sets.
+var leading = []string{"next", "catch", "no_input", "no_match", "branch", "set"}
 
 func parseDecls(n node) []decl {
 	var out []decl
@@ -294,10 +293,4 @@ func (t *tree) names() names {
 		slots[s.name.Value] = s.typ
 	}
 	return names{inputs: typesOf(t.inputs), slots: slots, vars: typesOf(t.vars)}
-}
-
-// textOf is a prompt's text in a language.
-func (f *promptFile) textOf(key string) (Text, bool) {
-	text, ok := f.byKey[key]
-	return text, ok
 }

@@ -32,6 +32,8 @@ const maxAround = 4
 // wins; then comes what is exactly one of a closed slot's values; then the
 // intents' phrases; then a value that a short utterance contains; and last, for
 // text slots, the text as it is. It is pure.
+//
+//workflowcheck:ignore
 func (p *Program) Understand(step, lang, utterance, touched string) Understanding {
 	name, slot, listens := p.plan.slotOf(step)
 	g := grammar{plan: p.plan, slot: slot, lang: lang, words: wordsOf(lang)}
@@ -292,6 +294,8 @@ func (g grammar) numeric(n float64) (any, bool) {
 // Expected lists what a speech recogniser should expect at a step, in a fixed
 // order and as the author wrote it: the slot's values and their synonyms, yes
 // and no, the intents' phrases. It is closed when the slot takes nothing else.
+//
+//workflowcheck:ignore
 func Expected(p *Plan, step, lang string) (phrases []string, closed bool) {
 	_, slot, ok := p.slotOf(step)
 	g := grammar{plan: p, slot: slot, lang: lang, words: wordsOf(lang)}
@@ -327,6 +331,8 @@ type Button struct {
 // Buttons are the touch buttons of a step, in the author's order: an enum's
 // values, labelled by their first synonym in the language, or yes and no. A step
 // that shows none has none.
+//
+//workflowcheck:ignore
 func Buttons(p *Plan, step, lang string) []Button {
 	_, slot, ok := p.slotOf(step)
 	if !ok || !p.Steps[step].Collect.Buttons {

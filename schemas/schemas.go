@@ -8,6 +8,7 @@ import (
 	_ "embed" // the schemas are part of the binary
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -61,7 +62,7 @@ func compile(name string, src []byte) (*Schema, error) {
 
 // A Fault is one place where a document breaks a schema.
 type Fault struct {
-	Instance string         // JSON pointer to the value in the document
+	Instance []string       // the way to the value in the document: keys and indexes
 	Keyword  string         // the schema's keyword that is broken, such as "required"
 	Rule     map[string]any // the schema object that holds the keyword
 	Def      string         // the name of the definition the rule is in; empty at the top
@@ -91,11 +92,10 @@ func (s *Schema) leaves(e *jsonschema.ValidationError, out []Fault) []Fault {
 		return out
 	}
 	_, pointer, _ := strings.Cut(e.AbsoluteKeywordLocation, "#")
-	segments := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
-	f := Fault{Instance: e.InstanceLocation, Message: e.Message, Key: strings.Contains(e.KeywordLocation, "/propertyNames/")}
+	segments := split(pointer)
+	f := Fault{Instance: split(e.InstanceLocation), Message: e.Message, Key: strings.Contains(e.KeywordLocation, "/propertyNames/")}
 	at := s.doc
 	for i, seg := range segments {
-		seg = strings.NewReplacer("~1", "/", "~0", "~").Replace(seg)
 		if i == 1 && segments[0] == "definitions" {
 			f.Def = seg
 		}
@@ -110,6 +110,21 @@ func (s *Schema) leaves(e *jsonschema.ValidationError, out []Fault) []Fault {
 		at = m[seg]
 	}
 	return append(out, f)
+}
+
+// split takes a JSON pointer apart, which the validator also escapes as a URL.
+func split(pointer string) []string {
+	if pointer == "" {
+		return nil
+	}
+	segments := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i, seg := range segments {
+		if plain, err := url.PathUnescape(seg); err == nil {
+			seg = plain
+		}
+		segments[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(seg)
+	}
+	return segments
 }
 
 func element(v any, index string) any {
