@@ -309,7 +309,7 @@ class Kiosk {
       screen: this.screen,
       state: this.conversation.state,
       language: this.language(),
-      store: this.about?.name ?? "",
+      store: this.name(),
       languages: this.about?.languages ?? [],
       online: this.offlineSince === null || now - this.offlineSince < PATIENCE,
       mic: this.mic(),
@@ -352,6 +352,12 @@ class Kiosk {
 
   private language(): string {
     return this.conversation.language || this.chosenLanguage || this.about?.languages[0] || navigator.language || "en";
+  }
+
+  private name(): string {
+    if (!this.about) return "";
+    const { name, brand } = this.about;
+    return brand.name && brand.name !== name ? `${brand.name} · ${name}` : name;
   }
 
   private words(): Words {
