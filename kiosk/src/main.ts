@@ -60,7 +60,11 @@ class Kiosk {
     if (token) this.connect(token);
     else this.screen = "pairing";
     this.sound = await openSound({
-      onPlayed: (response, ms, done) => this.link?.tell({ t: "played", d: { response, ms, ...(done ? { done: true } : {}) } }),
+      onPlayed: (response, ms, done) => {
+        this.link?.tell({ t: "played", d: { response, ms, ...(done ? { done: true } : {}) } });
+        // A page that is covered draws nothing, but is still heard.
+        this.conversation.hear(this.sound?.speaker.heard() ?? null);
+      },
       onFrame: (pcm) => this.sendVoice(pcm),
       onMicrophoneLost: () => (this.noMicrophone = "missing"),
     });
