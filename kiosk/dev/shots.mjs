@@ -7,6 +7,8 @@ import { startStub } from "./stub-gateway.mjs";
 
 const folder = fileURLToPath(new URL("../build/shots/", import.meta.url));
 const sizes = { portrait: [1080, 1920], landscape: [1920, 1080], phone: [390, 844] };
+// The page's own colours, and a store's dark ones.
+const brands = { landscape: { background: "#10261f", surface: "#1a3a30", text: "#f4f1e8", accent: "#f2b33d", on_accent: "#10261f" } };
 const wanted = process.argv.slice(2);
 
 await mkdir(folder, { recursive: true });
@@ -15,6 +17,7 @@ const browser = await openBrowser();
 try {
   for (const [name, [width, height]] of Object.entries(sizes)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
+    stub.brand = brands[name];
     const page = await browser.openPage(`${stub.address}#token=stub`, { width, height });
     const shot = (what) => page.picture(`${folder}${name}-${what}.png`);
     await page.until(`window.__parley?.screen === "attract"`);

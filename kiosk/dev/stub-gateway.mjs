@@ -95,7 +95,7 @@ function serve(stub, socket, request, voices) {
   socket.on("close", () => stub.sockets.delete(client));
   send("bot-ready", {
     version: "1.0",
-    about: { store: "miller", kiosk: "k1", session: "s1", resume_token: "r1", name: "Miller Hardware", languages: ["en", "de", "fr", "tr"], audio_in: { rate: 16000 } },
+    about: { store: "miller", kiosk: "k1", session: "s1", resume_token: "r1", name: "Miller Hardware", languages: ["en", "de", "fr", "tr"], audio_in: { rate: 16000 }, brand: stub.brand },
   });
   server("state", { state: "idle" });
 

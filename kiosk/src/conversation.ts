@@ -39,6 +39,7 @@ interface Response {
   ms: number;
   heardMs: number;
   cut: boolean;
+  cues: Set<string>;
   visemes: VisemeCue[];
   gestures: { at: number; gesture: Gesture }[];
   /** False for a voice whose sound does not come to this page. */
@@ -211,8 +212,11 @@ export class Conversation {
   private cue(response: number, cues: Cue[]): void {
     const r = this.response(response);
     for (const c of cues) {
+      const key = `${c.at} ${"gesture" in c ? c.gesture : c.viseme}`;
+      if (r.cues.has(key) || r.cues.size >= MAX_CUES) continue; // told again after a reconnect
+      r.cues.add(key);
       if ("gesture" in c) r.gestures.push(c);
-      else if (r.visemes.length < MAX_CUES) r.visemes.push(c);
+      else r.visemes.push(c);
     }
     r.visemes.sort((a, b) => a.at - b.at);
     r.gestures.sort((a, b) => a.at - b.at);
@@ -221,7 +225,7 @@ export class Conversation {
   private response(number: number): Response {
     let r = this.responses.find((r) => r.number === number);
     if (!r) {
-      r = { number, segments: [], ms: 0, heardMs: 0, cut: false, visemes: [], gestures: [], hasAudio: false };
+      r = { number, segments: [], ms: 0, heardMs: 0, cut: false, cues: new Set(), visemes: [], gestures: [], hasAudio: false };
       this.responses.push(r);
       this.responses.sort((a, b) => a.number - b.number);
       if (this.responses.length > MAX_RESPONSES) this.responses.shift();

@@ -16,6 +16,8 @@ const TOKEN = "parley.token";
 const PATIENCE = 1_500;
 /** How long a goodbye stays on the screen, in ms. */
 const FAREWELL = 5_000;
+/** How long a conversation may take to find its way to another gateway, in ms. */
+const REJOIN_TIMEOUT = 10_000;
 /** How long a new customer waits for the end of the last conversation, in ms. */
 const LEAVE_TIMEOUT = 3_000;
 
@@ -42,6 +44,9 @@ class Kiosk {
   private leaving = false;
   private startNext: (() => void) | null = null;
   private farewell = 0;
+  /** Connected again within a conversation, and nothing heard of it yet. */
+  private rejoining = false;
+  private quiet = 0;
 
   constructor() {
     const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -55,7 +60,11 @@ class Kiosk {
     if (token) this.connect(token);
     else this.screen = "pairing";
     this.sound = await openSound({
-      onPlayed: (response, ms, done) => this.link?.tell({ t: "played", d: { response, ms, ...(done ? { done: true } : {}) } }),
+      onPlayed: (response, ms, done) => {
+        this.link?.tell({ t: "played", d: { response, ms, ...(done ? { done: true } : {}) } });
+        // A page that is covered draws nothing, but is still heard.
+        this.conversation.hear(this.sound?.speaker.heard() ?? null);
+      },
       onFrame: (pcm) => this.sendVoice(pcm),
       onMicrophoneLost: () => (this.noMicrophone = "missing"),
     });
@@ -136,7 +145,8 @@ class Kiosk {
       case "bot-ready":
         this.about = m.about;
         this.page.brand(m.about.brand);
-        if (this.screen !== "talk") this.screen = "attract";
+        if (this.screen === "talk") this.rejoining = true;
+        else this.screen = "attract";
         return;
       case "audio":
         this.sound?.speaker.open(m.response, m.rate);
@@ -153,10 +163,10 @@ class Kiosk {
       case "ended":
         return this.over();
       case "state":
-        if (m.state !== "idle") break;
-        // An old "idle" may cross a new customer's first message.
-        if (this.leaving || !this.link?.waiting) this.over();
-        return;
+        if (m.state === "idle") return this.idle();
+        this.rejoining = false;
+        clearTimeout(this.quiet);
+        break;
     }
     if (this.screen === "talk") this.conversation.take(m);
   }
@@ -254,6 +264,16 @@ class Kiosk {
     else this.link?.tell({ t: "played", d: { response, ms: 0, done: true } });
   }
 
+  /** The gateway knows of no conversation. */
+  private idle(): void {
+    // An old "idle" may cross a new customer's first message.
+    if (!this.leaving && this.link?.waiting) return;
+    // Another gateway than before learns of the conversation only now.
+    clearTimeout(this.quiet);
+    if (this.rejoining) this.quiet = setTimeout(() => this.over(), REJOIN_TIMEOUT);
+    else this.over();
+  }
+
   /** The gateway says that the conversation is over. */
   private over(): void {
     this.leaving = false;
@@ -268,7 +288,9 @@ class Kiosk {
   /** Nothing of this customer stays on the screen, and nobody listens. */
   private leave(): void {
     clearTimeout(this.farewell);
+    clearTimeout(this.quiet);
     this.farewell = 0;
+    this.rejoining = false;
     this.sound?.microphone.stop();
     this.sound?.speaker.clear(null);
     this.conversation.reset();
@@ -291,7 +313,7 @@ class Kiosk {
       screen: this.screen,
       state: this.conversation.state,
       language: this.language(),
-      store: this.about?.name ?? "",
+      store: this.name(),
       languages: this.about?.languages ?? [],
       online: this.offlineSince === null || now - this.offlineSince < PATIENCE,
       mic: this.mic(),
@@ -334,6 +356,12 @@ class Kiosk {
 
   private language(): string {
     return this.conversation.language || this.chosenLanguage || this.about?.languages[0] || navigator.language || "en";
+  }
+
+  private name(): string {
+    if (!this.about) return "";
+    const { name, brand } = this.about;
+    return brand.name && brand.name !== name ? `${brand.name} · ${name}` : name;
   }
 
   private words(): Words {

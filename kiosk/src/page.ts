@@ -1,6 +1,7 @@
 // The page's elements: takes a View and makes the document show it. No decision
 // is taken here.
 
+import { paletteOf } from "./colours.ts";
 import type { Caption } from "./conversation.ts";
 import type { Brand, Button, State } from "./protocol/messages.ts";
 import { layoutFor, nameOf, wordsFor, type Words } from "./words.ts";
@@ -91,12 +92,7 @@ export class Page {
   }
 
   brand(b: Brand): void {
-    const root = document.documentElement.style;
-    if (b.accent) {
-      root.setProperty("--accent", b.accent);
-      root.setProperty("--on-accent", isLight(b.accent) ? "#14201c" : "#ffffff");
-    }
-    if (b.stage) root.setProperty("--stage", b.stage);
+    for (const [name, colour] of Object.entries(paletteOf(b.colours))) document.documentElement.style.setProperty(name, colour);
   }
 
   render(v: View): void {
@@ -293,15 +289,6 @@ function key(name: string, label: string): HTMLButtonElement {
   k.dataset["key"] = name;
   k.textContent = label;
   return k;
-}
-
-/** Whether black is easier to read on this `#rrggbb` than white (WCAG relative luminance). */
-function isLight(colour: string): boolean {
-  const part = (at: number): number => {
-    const c = parseInt(colour.slice(at, at + 2), 16) / 255;
-    return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  };
-  return 0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5) > 0.179;
 }
 
 function byId(id: string): HTMLElement {

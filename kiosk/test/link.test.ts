@@ -44,7 +44,7 @@ class StubSocket {
   accept(): void { this.readyState = 1; this.onopen?.(); }
   message(type: string, data?: unknown): void { this.onmessage?.({ data: JSON.stringify({ label: "rtvi-ai", id: "g", type, data }) }); }
   server(t: string, d?: unknown): void { this.message("server-message", { t, d }); }
-  ready(token: string): void { this.message("bot-ready", { about: { resume_token: token } }); }
+  ready(token: string, session = "s1"): void { this.message("bot-ready", { about: { session, resume_token: token } }); }
   hangUp(code: number, reason = ""): void { this.readyState = 3; this.onclose?.({ code, reason }); }
   texts(): { id: string; type: string; data?: { t?: string; d?: unknown; content?: string } }[] {
     return this.sent.filter((s) => typeof s === "string").map((s) => JSON.parse(s));
@@ -105,6 +105,45 @@ test("what was not acknowledged is sent again, in order, after the resume", () =
   socket().server("ack", { seq: 4 });
   assert.equal(link.waiting, false);
 });
+
+test("a resumed session is gone on with: what the gateway says of the new one is not heard", () => {
+  const { clock, messages, statuses, socket } = setUp();
+  socket().accept();
+  socket().ready("r1");
+  socket().hangUp(1006);
+  clock.pass(300);
+  messages.length = 0;
+  socket().accept();
+  socket().ready("r2", "s2");
+  socket().server("state", { state: "idle" });
+  assert.equal(messages.length, 0);
+  assert.equal(statuses.at(-1)!.kind, "connecting");
+  socket().ready("r3", "s1");
+  socket().server("state", { state: "speaking" });
+  assert.deepEqual(messages.map((m) => m.type === "bot-ready" ? m.about.session : m.type === "state" && m.state), ["s1", "speaking"]);
+  assert.equal(statuses.at(-1)!.kind, "online");
+});
+
+for (const [how, refuse] of [
+  ["with an error", (s: StubSocket) => s.message("error", { message: "out of date", field: "data.d.token", fatal: false })],
+  ["without a word", (_: StubSocket, clock: StubClock) => clock.pass(3000)],
+] as const) {
+  test(`a resume that is refused ${how} goes on as the new session`, () => {
+    const { clock, messages, sockets, socket } = setUp();
+    socket().accept();
+    socket().ready("r1");
+    socket().hangUp(1006);
+    clock.pass(300);
+    messages.length = 0;
+    socket().accept();
+    socket().ready("r2", "s2");
+    socket().server("state", { state: "idle" });
+    refuse(socket(), clock);
+    assert.deepEqual(messages.map((m) => m.type === "bot-ready" ? m.about.session : m.type === "state" && m.state), ["s2", "idle"]);
+    clock.pass(60_000);
+    assert.equal(sockets.length, 2);
+  });
+}
 
 test("what is said before the first connection is sent once there is one", () => {
   const { link, socket } = setUp();

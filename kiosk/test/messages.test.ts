@@ -8,11 +8,11 @@ const server = (t: string, d?: unknown): string => message("server-message", { t
 test("bot-ready tells who we are", () => {
   const m = parseMessage(message("bot-ready", {
     version: "1.0",
-    about: { store: "s", kiosk: "k", session: "x", resume_token: "r", name: "Shop", languages: ["en", 7], brand: { accent: "#123abc", stage: "url(x)" } },
+    about: { store: "s", kiosk: "k", session: "x", resume_token: "r", name: "Shop", languages: ["en", 7], brand: { name: "Miller", accent: "#123abc", surface: "url(x)", text: "#fff" } },
   }));
   assert.deepEqual(m, {
     type: "bot-ready",
-    about: { store: "s", kiosk: "k", session: "x", resumeToken: "r", name: "Shop", languages: ["en"], brand: { accent: "#123abc" } },
+    about: { store: "s", kiosk: "k", session: "x", resumeToken: "r", name: "Shop", languages: ["en"], brand: { name: "Miller", colours: { accent: "#123abc" } } },
   });
 });
 

@@ -88,7 +88,7 @@ export class Playout {
     track.complete ||= track.written >= track.length;
   }
 
-  /** Throws away a response (all of them when it is null) and counts it as finished. */
+  /** Throws away a response and counts it as finished; all of them, and the position, when it is null. */
   clear(response: number | null): void {
     for (const track of this.tracks.filter((t) => response === null || t.response === response)) {
       this.tracks.splice(this.tracks.indexOf(track), 1);
@@ -101,6 +101,7 @@ export class Playout {
         this.retire(track);
       }
     }
+    if (response === null) this.last = null;
     // One that was never announced is answered too: its sender waits for that.
     if (response !== null && !this.finished.some((p) => p.response === response)) {
       const ms = this.last?.response === response ? this.last.ms : 0;

@@ -43,8 +43,9 @@ export class Speaker {
     this.post({ t: "end", response, ms });
   }
 
-  /** Silence now; null clears everything. */
+  /** Silence now; null clears everything, so that the next conversation counts its responses anew. */
   clear(response: number | null): void {
+    if (response === null) this.position = null;
     this.post({ t: "clear", response });
   }
 

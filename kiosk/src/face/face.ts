@@ -122,11 +122,11 @@ export class Face {
 
   private drawMouth(m: Mouth, smile: number): void {
     const wide = 52 * m.width * (1 + 0.14 * smile * (1 - m.round));
-    const corner = -15 * smile * (1 - 0.6 * m.round);
+    const corner = -15 * smile * (1 - 0.6 * m.round) * (1 - 0.45 * m.open);
     const gap = 60 * m.open * (1 - m.press);
     const up = 5 * smile - gap * 0.36;
     const low = 5 * smile + gap * 0.64 - 5 * m.tuck;
-    const k = wide * (0.5 + 0.42 * m.round); // almond to ellipse
+    const k = wide * (0.5 + 0.42 * Math.max(m.round, 0.75 * m.open)); // almond to ellipse
     // A cubic passes its middle at three quarters of its handles' height.
     const handle = (middle: number): string => n((middle - 0.25 * corner) / 0.75);
     const w = n(wide), c = n(corner);
@@ -142,8 +142,7 @@ export class Face {
       `C${n(wide * 0.26)} ${n(upper - 5)} ${n(out * 0.55)} ${n(upper + corner * 0.3)} ${n(out)} ${c} ` +
       `C${n(Math.max(k, out * 0.55))} ${handle(lower)} ${n(-Math.max(k, out * 0.55))} ${handle(lower)} ${n(-out)} ${c} Z`);
     this.set("lip-line", "d", m.open < 0.06 ? `M${n(-wide)} ${c} C${n(-k)} ${handle(up)} ${n(k)} ${handle(up)} ${w} ${c}` : "");
-    this.set("teeth", "transform", `translate(0 ${n(up - 10 + 3 * m.tuck)}) scale(${n(m.width)} 1)`);
-    this.set("teeth", "opacity", n(m.teeth));
+    this.set("teeth", "transform", `translate(0 ${n(up - 10 + 3 * m.tuck - 14 * (1 - m.teeth))}) scale(${n(m.width)} 1)`);
     this.set("tongue", "transform", `translate(0 ${n(low + 6 - 16 * m.tongue * (0.4 + m.open))}) scale(${n(m.width)} 1)`);
   }
 

@@ -37,6 +37,8 @@ const OPEN = 1;
 const CONNECT_TIMEOUT = 10_000;
 /** A numbered message and then nothing at all from the gateway for this long: the connection is dead. */
 const SILENCE_TIMEOUT = 10_000;
+/** A resume is answered, or it was refused without a word. */
+const RESUME_TIMEOUT = 3_000;
 const BACKOFF_FIRST = 250;
 const BACKOFF_MOST = 8_000;
 /** A connection shorter than this, in ms, does not earn a reconnect without a pause. */
@@ -54,7 +56,10 @@ export class Link {
   framesDropped = 0;
 
   private socket: Socket | null = null;
+  private session = "";
   private resumeToken = "";
+  /** What the gateway says of its new session until it has answered our resume; null when it has. */
+  private held: Incoming[] | null = null;
   private lastSeq = 0;
   private unnumbered = 0;
   private unacknowledged: { seq: number; text: string }[] = [];
@@ -141,7 +146,10 @@ export class Link {
   private opened(): void {
     this.cancelTimer();
     this.lastHeard = this.o.clock.now();
+    this.held = null;
     if (this.resumeToken) {
+      this.held = [];
+      this.cancelTimer = this.o.clock.after(RESUME_TIMEOUT, () => this.goOnAnew());
       const played = this.o.played();
       this.tell({ t: "resume", d: { token: this.resumeToken, ...(played ? { played } : {}) } });
     }
@@ -159,8 +167,30 @@ export class Link {
     }
   }
 
+  // A gateway greets every connection as a new session; after our resume it
+  // greets again, as the session that we had. What it says of the new one in
+  // between (idle, no buttons) is not meant for a conversation under way.
   private take(message: Incoming | null): void {
     if (message === null) return;
+    if (this.held) {
+      if (message.type === "bot-ready" && message.about.session === this.session) this.held = null;
+      else if (message.type === "error" && message.field === "data.d.token") return this.goOnAnew();
+      else if (message.type === "bot-ready" || message.type === "state" || message.type === "screen") {
+        this.held.push(message);
+        return;
+      }
+    }
+    this.pass(message);
+  }
+
+  /** The session that we had is gone. */
+  private goOnAnew(): void {
+    const held = this.held ?? [];
+    this.held = null;
+    for (const message of held) this.pass(message);
+  }
+
+  private pass(message: Incoming): void {
     switch (message.type) {
       case "ack":
         this.unacknowledged = this.unacknowledged.filter((m) => m.seq > message.seq);
@@ -170,6 +200,8 @@ export class Link {
         this.reconnect(this.atOnce());
         return;
       case "bot-ready":
+        this.cancelTimer(); // of the resume
+        this.session = message.about.session;
         this.resumeToken = message.about.resumeToken;
         this.attempts = 0;
         this.readyAt = this.o.clock.now();

@@ -19,10 +19,14 @@ export interface Button {
   label: string;
 }
 
-/** The store's own colours, `#rrggbb`; the page's are used where one is absent. */
+/** The colours of a store, `#rrggbb`. */
+export const COLOURS = ["background", "surface", "text", "accent", "on_accent"] as const;
+
+/** How a store looks; the page's own colours are used where one is absent. */
 export interface Brand {
-  accent?: string;
-  stage?: string;
+  /** What the store calls itself; empty when it does not tell. */
+  name: string;
+  colours: Partial<Record<(typeof COLOURS)[number], string>>;
 }
 
 export interface About {
@@ -30,7 +34,7 @@ export interface About {
   kiosk: string;
   session: string;
   resumeToken: string;
-  /** What the store calls itself, to be shown. */
+  /** What this kiosk is called, to be shown. */
   name: string;
   /** BCP 47. */
   languages: string[];
@@ -164,11 +168,14 @@ function about(a: Fields): About {
 }
 
 function brand(value: unknown): Brand {
-  const b: Brand = {};
+  const b: Brand = { name: "", colours: {} };
   if (typeof value !== "object" || value === null) return b;
-  const { accent, stage } = value as Fields;
-  if (isColour(accent)) b.accent = accent;
-  if (isColour(stage)) b.stage = stage;
+  const given = value as Fields;
+  b.name = optional(given, "name");
+  for (const name of COLOURS) {
+    const colour = given[name];
+    if (isColour(colour)) b.colours[name] = colour;
+  }
   return b;
 }
 
