@@ -217,12 +217,12 @@ const (
 
 // Permanent is an error that another attempt would only repeat.
 func Permanent(kind string, err error) error {
-	return temporal.NewNonRetryableApplicationError(err.Error(), kind, err)
+	return temporal.NewNonRetryableApplicationError(err.Error(), kind, nil)
 }
 
 // Retryable is an error that another attempt may not meet.
 func Retryable(kind string, err error) error {
-	return temporal.NewApplicationErrorWithCause(err.Error(), kind, err)
+	return temporal.NewApplicationError(err.Error(), kind)
 }
 
 // Classify sorts an HTTP answer of a model server: 408, 425, 429 and 5xx may be

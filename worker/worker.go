@@ -118,6 +118,9 @@ func New(c Config) (*Worker, error) {
 		options := worker.Options{
 			Identity:          fmt.Sprintf("%s/%s", c.Store, pool),
 			WorkerStopTimeout: stopTimeout,
+			// A cancelled activity learns of it by a heartbeat, and what an attempt has
+			// done is kept by one: the SDK's default would hold them back for seconds.
+			MaxHeartbeatThrottleInterval: 500 * time.Millisecond,
 			OnFatalError: func(err error) {
 				c.Logger.Error("worker stopped", "store", c.Store, "pool", pool, "error", err)
 			},
