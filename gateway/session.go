@@ -28,12 +28,12 @@ const (
 	minBargeIn    = 250 * time.Millisecond // the same while the kiosk speaks
 	perWord       = 200 * time.Millisecond // more for each further word that a barge-in needs
 	longestNeeded = 700 * time.Millisecond // of all that together
-	preRoll       = 200 * time.Millisecond // kept before the first sound, so that no word loses its beginning
+	preRoll       = 300 * time.Millisecond // kept before the first sound, so that no word loses its beginning
 
 	defaultEndSilence   = 500 * time.Millisecond
 	defaultMaxUtterance = 20 * time.Second
 
-	leadFrames    = 50 // of audio kept before an utterance: 1 s, longestNeeded + preRoll with its gaps
+	leadFrames    = 60 // of audio kept before an utterance: 1.2 s, longestNeeded + preRoll with its gaps
 	maxResponses  = 16 // kept for second attempts
 	maxOutbox     = 256
 	maxEarly      = 1024 // messages held until a response begins

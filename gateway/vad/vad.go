@@ -42,10 +42,10 @@ const (
 	quietest   = -52. // softer than this is never speech
 	floorMin   = -70.
 	floorMax   = -30.
-	floorStart = -50. // until the first two seconds have been heard
-	gap        = 5    // frames of silence that a word may have inside, as before a plosive
-	windows    = 8    // of the noise floor,
-	windowSpan = 13   // frames each: together 2 s, longer than people speak without a gap
+	warmUp     = 25 // frames before anything is decided, to know the room; what was said meanwhile counts
+	gap        = 5  // frames of silence that a word may have inside, as before a plosive
+	windows    = 8  // of the noise floor,
+	windowSpan = 13 // frames each: together 2 s, longer than people speak without a gap
 )
 
 // A Detector follows one microphone. The zero value is ready; it is not safe
@@ -105,7 +105,7 @@ func (d *Detector) begin(voiced bool, o Options) Event {
 		return Nothing
 	}
 	// A hiss or a slammed drawer is loud too, but it is not voiced.
-	if time.Duration(d.speechy)*Frame < o.MinSpeech || d.voiced*3 < d.speechy {
+	if d.heard < warmUp || time.Duration(d.speechy)*Frame < o.MinSpeech || d.voiced*3 < d.speechy {
 		return Nothing
 	}
 	d.speaking = true
@@ -141,11 +141,8 @@ func (d *Detector) Forget() {
 
 // Floor is the level of the noise in dB below full scale.
 func (d *Detector) Floor() float64 {
-	floor := floorStart
-	if d.heard >= windows*windowSpan {
-		floor = math.Inf(1)
-	}
-	for _, m := range d.minima[:min(windows, d.heard/windowSpan+1)] {
+	floor := floorMax
+	for _, m := range d.minima[:min(windows, (d.heard+windowSpan-1)/windowSpan)] {
 		floor = min(floor, m)
 	}
 	return max(floorMin, min(floor, floorMax))
