@@ -192,15 +192,14 @@ func worker(t testing.TB) context.Context {
 
 // kiosk is the other side of the WebSocket.
 type kiosk struct {
-	t       testing.TB
-	ws      *websocket.Conn
-	seq     int
-	about   wire.About
-	mu      sync.Mutex
-	frames  []heardFrame
-	inbox   chan message
-	closed  chan int // the close code
-	reports bool     // tells played positions at once, as if it played in no time
+	t      testing.TB
+	ws     *websocket.Conn
+	seq    int
+	about  wire.About
+	mu     sync.Mutex
+	frames []heardFrame
+	inbox  chan message
+	closed chan int // the close code
 }
 
 type heardFrame struct {
@@ -634,4 +633,3 @@ func get(t testing.TB, b *bench, path string) string {
 	}
 	return string(body)
 }
-

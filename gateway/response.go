@@ -51,7 +51,8 @@ type response struct {
 	attempt int                // counts the Play streams; the last one is heard
 	playing bool               // that stream is there
 	parts   []*part
-	skip    int64  // samples that a second attempt makes again
+	known   bool   // the open segment is there already: its audio is let go
+	skip    int64  // samples that are there of it when it is not complete
 	pcm     []byte // what is kept, from sample keptFrom on
 	kept    int64
 	total   int64 // samples made
@@ -171,13 +172,11 @@ func (r *response) fromSegment() uint32 {
 func (r *response) open(a *media.Audio_SegmentAudio) *part {
 	if n := len(r.parts); n > 0 && r.parts[n-1].index >= a.Index {
 		last := r.parts[n-1]
+		r.known = last.complete || last.index > a.Index
 		r.skip = last.samples
-		if last.complete || last.index > a.Index {
-			r.skip = math.MaxInt64
-		}
 		return nil
 	}
-	r.skip = 0
+	r.known, r.skip = false, 0
 	p := &part{index: a.Index, text: a.Text, phonemes: a.Phonemes, first: r.total}
 	r.parts = append(r.parts, p)
 	return p
@@ -190,6 +189,9 @@ func (r *response) full(now time.Time) bool {
 
 // add appends audio to the open segment.
 func (r *response) add(pcm []byte) {
+	if r.known {
+		return
+	}
 	if n := min(int64(len(pcm)/2), r.skip); n > 0 {
 		r.skip -= n
 		pcm = pcm[n*2:]
@@ -206,12 +208,11 @@ func (r *response) add(pcm []byte) {
 
 // closePart ends the open segment.
 func (r *response) closePart() {
-	skipped := r.skip == math.MaxInt64
-	r.skip = 0
-	if n := len(r.parts); n > 0 && !skipped {
+	if n := len(r.parts); n > 0 && !r.known {
 		r.parts[n-1].flush()
 		r.parts[n-1].complete = true
 	}
+	r.known, r.skip = false, 0
 }
 
 // measure appends to the envelope: 0 is 50 dB below full scale or less, 255 is
@@ -272,7 +273,7 @@ func (r *response) rewindTo(sample int64, now time.Time) {
 // frame appends the next frame to buf when it is due, else it says when to ask
 // again. upTo is the sample behind which nothing is to be sent.
 func (r *response) frame(now time.Time, upTo int64, buf []byte) ([]byte, time.Duration) {
-	ready := min(r.total, upTo) - r.sent
+	ready := max(0, min(r.total, upTo)-r.sent)
 	n := min(ready, r.samples(frameTime))
 	last := r.made && r.sent+n == r.total
 	if r.lastSent || n < r.samples(frameTime) && !last && !r.flushable() {

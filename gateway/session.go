@@ -87,6 +87,7 @@ type session struct {
 	over   error
 	grace  *time.Timer
 	moving bool  // the gateway drains
+	moved  bool  // and the kiosk was asked to go
 	stopAt *part // the sentence after which to move; nil: none begun
 
 	// The conversation.
@@ -718,7 +719,7 @@ func (s *session) choose() *response {
 func (s *session) next(c sink, now time.Time, buf []byte) ([]byte, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != c {
+	if s.conn != c || s.moved {
 		return nil, forever
 	}
 	before := s.said
@@ -834,6 +835,7 @@ func (s *session) moveOn(r *response, now time.Time) bool {
 	if s.open != nil {
 		return false // nor is a customer cut short
 	}
+	s.moved = true
 	s.tell(wire.Move{})
 	s.conn.close(wire.CloseRestart, "the gateway is draining")
 	return true
