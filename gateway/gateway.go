@@ -189,6 +189,8 @@ func (g *Gateway) Start(ctx context.Context) error {
 	g.http = &http.Server{
 		Handler:           g.routes(),
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second, // none of these holds for a WebSocket
+		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),

@@ -53,7 +53,7 @@ type response struct {
 	parts   []*part
 	known   bool   // the open segment is there already: its audio is let go
 	skip    int64  // samples that are there of it when it is not complete
-	pcm     []byte // what is kept, from sample keptFrom on
+	pcm     []byte // what is kept, from sample kept on
 	kept    int64
 	total   int64 // samples made
 	made    bool  // all of them

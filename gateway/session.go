@@ -626,7 +626,7 @@ func (s *session) interrupt(reason string, seq int64, now time.Time) bool {
 	if r == nil {
 		return false
 	}
-	s.show(thinking)
+	s.show(s.after(r))
 	s.signal(item{seq: seq, Signal: workflows.Signal{Kind: workflows.Interrupted, Response: int(r.number), PlayedMs: at}})
 	return true
 }
@@ -754,7 +754,7 @@ func (s *session) next(c sink, now time.Time, buf []byte) ([]byte, time.Duration
 		s.g.log.Warn("response stalled", "store", s.store, "kiosk", s.kiosk, "response", r.number,
 			"played_ms", r.ms(at), "sent_ms", r.ms(r.sent), "made_ms", r.ms(r.total), "complete", r.made)
 		s.cut(r, "stalled", now)
-		s.show(thinking)
+		s.show(s.after(r))
 	}
 	if s.said != before {
 		return nil, 0
@@ -818,12 +818,19 @@ func (s *session) finish(r *response, now time.Time) {
 	if r.begun {
 		s.tell(wire.BotStoppedSpeaking{})
 	}
-	if r.start.Listening != nil {
-		s.show(listening)
-	} else if s.conversing {
-		s.show(thinking)
-	}
+	s.show(s.after(r))
 	s.said++ // look again: another response may be next
+}
+
+// after is what the kiosk does when a response is over.
+func (s *session) after(r *response) string {
+	switch {
+	case !s.conversing:
+		return idle
+	case r.start.Listening != nil:
+		return listening
+	}
+	return thinking
 }
 
 // moveOn asks the kiosk to connect elsewhere once the sentence in progress has

@@ -361,6 +361,9 @@ func TestTypingCutsAndAsks(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		r.signals()
 		r.take(wire.SendText{Content: " hello "})
+		if !r.k.was("State{State:thinking") {
+			t.Errorf("the kiosk was told %q", r.k.told)
+		}
 		kinds, last := r.signals()
 		if !slices.Equal(kinds, []workflows.Kind{workflows.Interrupted, workflows.Typed}) || last.Text != "hello" {
 			t.Errorf("signals: %v, %+v", kinds, last)
