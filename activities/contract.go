@@ -57,7 +57,6 @@ type TranscribeInput struct {
 	Utterance int      `json:"utterance"`
 	Language  string   `json:"language"`           // BCP 47
 	Expected  []string `json:"expected,omitempty"` // phrases that the step waits for; a hint
-	Closed    bool     `json:"closed,omitempty"`   // nothing but Expected makes sense here
 }
 
 // TranscribeResult is what was said.

@@ -293,20 +293,19 @@ func (g grammar) numeric(n float64) (any, bool) {
 
 // Expected lists what a speech recogniser should expect at a step, in a fixed
 // order and as the author wrote it: the slot's values and their synonyms, yes
-// and no, the intents' phrases. It is closed when the slot takes nothing else.
+// and no, the intents' phrases.
 //
 //workflowcheck:ignore
-func Expected(p *Plan, step, lang string) (phrases []string, closed bool) {
+func Expected(p *Plan, step, lang string) []string {
+	var phrases []string
 	_, slot, ok := p.slotOf(step)
 	g := grammar{plan: p, slot: slot, lang: lang, words: wordsOf(lang)}
 	if ok && slot.Type == "enum" {
-		closed = true
 		for _, v := range slot.Values {
 			phrases = append(phrases, g.ways(v)...)
 		}
 	}
 	if ok && slot.Type == "bool" {
-		closed = true
 		phrases = append(phrases, g.words.yes...)
 		phrases = append(phrases, g.words.no...)
 	}
@@ -319,7 +318,7 @@ func Expected(p *Plan, step, lang string) (phrases []string, closed bool) {
 		seen[s] = true
 		return dup
 	})
-	return phrases, closed
+	return phrases
 }
 
 // A Button is one touch button of a collect that shows them.

@@ -151,11 +151,11 @@ func (c *conversation) transcribe(ctx workflow.Context, in *Input) {
 	defer func() { c.transcribing-- }()
 	c.Utterances++ // utterances are numbered within a session; an id must differ from those of another
 	step := c.listeningStep()
-	expected, closed := flow.Expected(&c.plan, step, c.Language)
+	expected := flow.Expected(&c.plan, step, c.Language)
 	var result activities.TranscribeResult
 	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, step, c.Utterances, "hear", flow.Run{}), activities.Transcribe,
 		activities.TranscribeInput{
-			Place: c.Place, Utterance: in.Utterance, Language: c.Language, Expected: expected, Closed: closed,
+			Place: c.Place, Utterance: in.Utterance, Language: c.Language, Expected: expected,
 		}).Get(ctx, &result)
 	in.Pending = false
 	switch {

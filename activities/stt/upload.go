@@ -62,9 +62,9 @@ func (t *Transcriber) begin(ctx context.Context, in activities.TranscribeInput) 
 	return u
 }
 
-// fields are the form's, in order. Phrases that are the only sensible answer go
-// as hotwords, which the embedded server takes for a closed set; those that are
-// merely likely go as the prompt, which biases and closes nothing.
+// fields are the form's, in order. The expected phrases go as hotwords: a bias
+// for Whisper, and for the embedded server a grammar that it prefers where it
+// fits what it hears.
 func (t *Transcriber) fields(in activities.TranscribeInput) [][2]string {
 	fields := [][2]string{
 		{"model", t.config.Model},
@@ -75,11 +75,7 @@ func (t *Transcriber) fields(in activities.TranscribeInput) [][2]string {
 		fields = append(fields, [2]string{"language", lang})
 	}
 	if len(in.Expected) > 0 {
-		name, separator := "prompt", ", "
-		if in.Closed {
-			name, separator = "hotwords", ","
-		}
-		fields = append(fields, [2]string{name, strings.Join(in.Expected, separator)})
+		fields = append(fields, [2]string{"hotwords", strings.Join(in.Expected, ",")})
 	}
 	return fields
 }
