@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +32,13 @@ import (
 	"github.com/praesenz/parley/workflows"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if fuzz := flag.Lookup("test.fuzz"); fuzz != nil && fuzz.Value.String() != "" {
+		os.Exit(m.Run()) // the fuzzer has goroutines of its own
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	testKey   = "0123456789abcdef0123456789abcdef"
