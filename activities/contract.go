@@ -114,6 +114,9 @@ type GenerateInput struct {
 	Grounded   bool      `json:"grounded,omitempty"`    // only what the passages say
 	Stream     bool      `json:"stream,omitempty"`      // write deltas to the gateway for Speak
 	FirstToken int64     `json:"first_token,omitempty"` // ms; 0: the policy's
+	// Cover is written before the answer when no token has come after CoverAfter;
+	// of a streamed answer only.
+	Cover string `json:"cover,omitempty"`
 }
 
 // GenerateResult is the whole answer.
@@ -199,6 +202,10 @@ var Policies = map[Pool]Policy{
 	PoolTTS:       {Attempt: 3 * time.Minute, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 3, Backoff: 100 * time.Millisecond},
 	PoolAvatar:    {Attempt: 3 * time.Minute, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
 }
+
+// CoverAfter is how long a customer is left in silence before a step's cover
+// phrase is spoken.
+const CoverAfter = 700 * time.Millisecond
 
 // FirstToken is how long a model may think before its first token when the step
 // does not say.

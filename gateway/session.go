@@ -207,7 +207,7 @@ func (s *session) detach(c sink, now time.Time) {
 		s.mu.Lock()
 		back := s.conn != nil || s.over != nil
 		if !back && s.conversing {
-			s.signal(item{Signal: workflows.Signal{Kind: workflows.Left, Reason: "kiosk gone"}})
+			s.signal(item{Signal: workflows.Signal{Kind: workflows.Left, Reason: workflows.KioskGone}})
 		}
 		if !back {
 			s.endLocked(errKioskOff)

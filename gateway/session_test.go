@@ -404,7 +404,7 @@ func TestAKioskThatStaysAwayHasLeft(t *testing.T) {
 		r.s.detach(r.k, time.Now())
 		time.Sleep(31 * time.Second)
 		kinds, last := r.signals()
-		if !slices.Equal(kinds, []workflows.Kind{workflows.Left}) || last.Reason != "kiosk gone" {
+		if !slices.Equal(kinds, []workflows.Kind{workflows.Left}) || last.Reason != workflows.KioskGone {
 			t.Errorf("signals: %v, %+v", kinds, last)
 		}
 		if _, err := p.state(time.Now()); !errors.Is(err, errKioskOff) {

@@ -48,6 +48,10 @@ const (
 	Interrupted   Kind = "interrupted"    // Response was cut at PlayedMs
 )
 
+// KioskGone is the Reason of a Left that the gateway itself tells: the kiosk was
+// away for longer than its session is kept.
+const KioskGone = "kiosk gone"
+
 // A Signal is the one envelope in which everything reaches a conversation, so
 // that what happened first is heard first.
 type Signal struct {

@@ -204,6 +204,9 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 		workflow.GetLogger(ctx).Warn("signal without session or gateway dropped", "kind", s.Kind)
 		return
 	}
+	if s.Kind == Left && s.Reason == KioskGone && s.Gateway != c.Place.Gateway {
+		return // the gateway that the kiosk has left has just noticed
+	}
 	if s.Session != c.Place.Session {
 		if c.Place.Session != "" && s.Kind != Joined {
 			workflow.GetLogger(ctx).Info("signal of another session dropped", "kind", s.Kind)
@@ -220,6 +223,7 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 	}
 	switch s.Kind {
 	case Joined:
+		c.Joined++
 		c.preferLanguage(s.Language)
 	case Left:
 		c.left = s.Reason

@@ -32,6 +32,7 @@ type visit struct {
 	transcript map[int]string    // utterance → what it will be transcribed as
 	answers    map[string]string // question → answer
 	passages   []activities.Passage
+	searching  time.Duration
 	fail       map[string]error // activity → how it fails
 	seq        int64
 }
@@ -42,7 +43,7 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 	var suite testsuite.WorkflowTestSuite
 	v := &visit{
 		t: t, env: suite.NewTestWorkflowEnvironment(), plan: plan,
-		transcript: map[int]string{}, answers: map[string]string{}, fail: map[string]error{},
+		transcript: map[int]string{}, answers: map[string]string{}, fail: map[string]error{}, searching: 50 * time.Millisecond,
 	}
 	v.env.SetTestTimeout(20 * time.Second)
 	v.env.RegisterWorkflowWithOptions(workflows.Conversation, workflow.RegisterOptions{Name: workflows.ConversationType})
@@ -75,7 +76,7 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 	v.env.OnActivity(activities.Retrieve, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.RetrieveInput) (activities.RetrieveResult, error) {
 			return activities.RetrieveResult{Passages: v.passages}, v.fail[activities.Retrieve]
-		}).After(50 * time.Millisecond)
+		}).AfterFn(func() time.Duration { return v.searching })
 	v.env.OnActivity(activities.Generate, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
 			if err := v.fail[activities.Generate]; err != nil {
@@ -319,6 +320,21 @@ func TestFailuresAreCaughtByTheirName(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestASlowSearchIsCovered(t *testing.T) {
+	v := newVisit(t, shopPlan(t, func(p *flow.Plan) {
+		s := p.Steps["find"]
+		s.Run.Cover = "rephrase"
+		p.Steps["find"] = s
+	}))
+	v.passages = hammers
+	v.searching = 3 * time.Second
+	v.answers["hammers"] = "Hammers are in aisle 4."
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "hammers"})
+	v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "find: Please say that differently.",
+		"answer: Hammers are in aisle 4.", "more: Anything else?", "more: Are you still there?", "more: I will be here.")
 }
 
 func TestWhatNothingCatchesIsApologisedFor(t *testing.T) {

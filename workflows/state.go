@@ -17,6 +17,7 @@ import (
 type State struct {
 	Place      activities.Place `json:"place"`
 	Seen       int64            `json:"seen"`        // the last of the kiosk's numbers in this session
+	Joined     int              `json:"joined"`      // how often the kiosk came, or came back
 	SeenSpeech int              `json:"seen_speech"` // the last utterance's number in this session
 	Utterances int              `json:"utterances"`  // how many there were, in all sessions
 	Step       string           `json:"step"`

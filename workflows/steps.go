@@ -76,6 +76,9 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect) (string, er
 			Sensitive: slot.Sensitive,
 		})
 		c.Utterance = in.Text
+		if slot.Sensitive {
+			c.Utterance = "" // expressions see it as the slot's value, which the checker follows; models never
+		}
 		switch {
 		case understood.Intent != "":
 			intent := c.plan.Intents[slices.IndexFunc(c.plan.Intents, func(i flow.Intent) bool { return i.Name == understood.Intent })]
@@ -156,8 +159,8 @@ func (c *conversation) retrieve(ctx workflow.Context, r flow.Retrieve) error {
 	}
 	run := c.plan.Steps[c.Step].Run
 	var result activities.RetrieveResult
-	err = workflow.ExecuteActivity(c.on(ctx, activities.PoolRetrieval, c.Step, c.Visits[c.Step], "", run), activities.Retrieve, in).Get(ctx, &result)
-	if err != nil {
+	search := workflow.ExecuteActivity(c.on(ctx, activities.PoolRetrieval, c.Step, c.Visits[c.Step], "", run), activities.Retrieve, in)
+	if err := c.await(ctx, search, run.Cover, &result); err != nil {
 		return err
 	}
 	passages := make([]any, len(result.Passages))
@@ -196,12 +199,18 @@ func (c *conversation) generate(ctx workflow.Context, g flow.Generate) error {
 	var text string
 	switch g.Speak {
 	case "stream":
+		if run.Cover != "" {
+			if in.Cover, err = c.prompt(run.Cover, nil); err != nil {
+				return err
+			}
+		}
 		text, err = c.speak(ctx, utterance{answer: &in, gesture: g.Avatar, bargeIn: c.bargeIn(), run: run})
 	default:
 		var result activities.GenerateResult
 		c.Responses++
 		in.Response = c.Responses
-		err = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, c.Step, in.Response, "", run), activities.Generate, in).Get(ctx, &result)
+		answer := workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, c.Step, in.Response, "", run), activities.Generate, in)
+		err = c.await(ctx, answer, run.Cover, &result)
 		text = result.Text
 		if err == nil && g.Speak == "whole" {
 			_, err = c.speak(ctx, utterance{text: text, gesture: g.Avatar, bargeIn: c.bargeIn()})
@@ -215,6 +224,27 @@ func (c *conversation) generate(ctx workflow.Context, g flow.Generate) error {
 		c.Vars[g.Into] = text
 	}
 	return nil
+}
+
+// await waits for work that makes no sound, and says the step's cover phrase
+// when it takes long.
+func (c *conversation) await(ctx workflow.Context, work workflow.Future, cover string, result any) error {
+	if cover != "" {
+		done, err := workflow.AwaitWithTimeout(ctx, activities.CoverAfter, work.IsReady)
+		if err != nil {
+			return err
+		}
+		if !done {
+			text, err := c.prompt(cover, nil)
+			if err != nil {
+				return err
+			}
+			if _, err := c.speak(ctx, utterance{text: text, bargeIn: c.bargeIn()}); err != nil {
+				return err
+			}
+		}
+	}
+	return work.Get(ctx, result)
 }
 
 // set assigns slots and vars, in the author's order.

@@ -31,18 +31,18 @@ type utterance struct {
 // it is still being written, and a Temporal hop is paid once, not once a stage.
 func (c *conversation) speak(ctx workflow.Context, u utterance) (string, error) {
 	for {
-		session := c.Place.Session
+		joined := c.Joined
 		text, err := c.speakOnce(ctx, u)
 		if kindOf(err) != activities.KindGone || c.left != "" {
 			return text, err
 		}
 		// The kiosk is not at that gateway any more; it may be on its way to another.
-		moved, e := workflow.AwaitWithTimeout(ctx, waitForKiosk, func() bool { return c.Place.Session != session })
+		moved, e := workflow.AwaitWithTimeout(ctx, waitForKiosk, func() bool { return c.Joined != joined })
 		if e != nil {
 			return "", e
 		}
 		if !moved {
-			c.left = "kiosk gone"
+			c.left = KioskGone
 			return "", errLeft
 		}
 	}

@@ -35,7 +35,8 @@ func New(model Model, gateways *media.Client, log *slog.Logger) *Generator {
 
 // Progress is what a heartbeat carries, for a second attempt to go on from.
 type Progress struct {
-	Text string `json:"text"` // of the answer so far
+	Text    string `json:"text"`              // of the answer so far
+	Covered string `json:"covered,omitempty"` // what was written before it, to cover the wait
 }
 
 // Generate answers one question. A response that is cut ends it early with the
@@ -43,9 +44,9 @@ type Progress struct {
 // permanent; KindTimeout is a first token that did not come in time.
 func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
 	started := time.Now()
-	begun := begun(ctx)
-	a := answer{text: begun, joint: begun != ""}
-	defer session.Beat(ctx, func() any { return Progress{a.soFar()} })()
+	earlier := begun(ctx)
+	a := answer{text: earlier.Text, covered: earlier.Covered, joint: earlier.Text != ""}
+	defer session.Beat(ctx, func() any { return a.soFar() })()
 
 	max := in.MaxTokens
 	if max <= 0 {
@@ -59,7 +60,7 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		Language:  in.Language,
 		Grounded:  in.Grounded,
 		MaxTokens: max,
-		Begun:     begun,
+		Begun:     earlier.Text,
 	}
 
 	thinking, cancel := context.WithCancelCause(ctx)
@@ -67,10 +68,15 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	var out *writer
 	if in.Stream {
 		var err error
-		if out, err = g.open(thinking, cancel, in, len(begun)); err != nil {
+		if out, err = g.open(thinking, cancel, in, len(earlier.Covered)+len(earlier.Text)); err != nil {
 			return activities.GenerateResult{}, err
 		}
 		defer out.abandon()
+		if in.Cover != "" {
+			// What fails here fails the answer's own writing too.
+			slow := time.AfterFunc(activities.CoverAfter, func() { _ = a.cover(out, in.Cover) })
+			defer slow.Stop()
+		}
 	}
 
 	limit := activities.FirstToken
@@ -91,7 +97,7 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		if spoken == "" {
 			return nil
 		}
-		return out.write(a.add(spoken))
+		return a.write(out, spoken)
 	}
 	err := g.model.Answer(thinking, q, func(delta string) error {
 		if first == 0 && delta != "" {
@@ -128,29 +134,32 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 
 // begun is what an earlier attempt wrote, up to the end of its last whole
 // sentence. Half a sentence has not been spoken, so it is made anew.
-func begun(ctx context.Context) string {
+func begun(ctx context.Context) Progress {
 	var p Progress
 	if !activity.HasHeartbeatDetails(ctx) || activity.GetHeartbeatDetails(ctx, &p) != nil {
-		return ""
+		return Progress{}
 	}
 	// Only a blank after the mark shows an end: "12." may become "12.99".
 	for i := len(p.Text) - 1; i > 0; i-- {
 		if p.Text[i] == ' ' && strings.ContainsRune(".!?", rune(p.Text[i-1])) {
-			return p.Text[:i]
+			p.Text = p.Text[:i]
+			return p
 		}
 	}
-	return ""
+	p.Text = ""
+	return p
 }
 
 // An answer is the text so far; the activity adds to it and heartbeats read it.
 type answer struct {
-	mu    sync.Mutex
-	text  string
-	joint bool // a blank is missing between what an earlier attempt left and the rest
+	mu      sync.Mutex
+	text    string
+	covered string
+	joint   bool // a blank is missing between what an earlier attempt left and the rest
 }
 
-// add appends what the filter let through and returns it as it is written.
-func (a *answer) add(spoken string) string {
+// write appends what the filter let through and writes it.
+func (a *answer) write(out *writer, spoken string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.joint {
@@ -158,11 +167,22 @@ func (a *answer) add(spoken string) string {
 		a.joint = false
 	}
 	a.text += spoken
-	return spoken
+	return out.write(spoken)
 }
 
-func (a *answer) soFar() string {
+// cover writes the phrase that covers the wait, unless the wait is over.
+func (a *answer) cover(out *writer, phrase string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.text
+	if a.text != "" || a.covered != "" {
+		return nil
+	}
+	a.covered = phrase + " "
+	return out.write(a.covered)
+}
+
+func (a *answer) soFar() Progress {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return Progress{Text: a.text, Covered: a.covered}
 }
