@@ -159,6 +159,8 @@ func (p *Program) Bool(expr string, s Scope) (bool, error) {
 // Text evaluates an expression and writes its value as text: numbers with a
 // point and without an exponent, bools as true and false, passages as numbered
 // blocks, other lists with commas.
+//
+//workflowcheck:ignore
 func (p *Program) Text(expr string, s Scope) (string, error) {
 	v, err := p.Value(expr, s)
 	if err != nil {

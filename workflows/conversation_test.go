@@ -34,7 +34,6 @@ type visit struct {
 	passages   []activities.Passage
 	searching  time.Duration
 	fail       map[string]error // activity → how it fails
-	seq        int64
 }
 
 // newVisit sets a plan up with a voice that takes two seconds for each response.

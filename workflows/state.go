@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -100,7 +99,7 @@ func begin(ctx workflow.Context, v Visit) (*conversation, error) {
 		Language: v.Plan.Languages.Default,
 		Started:  workflow.Now(ctx),
 	}
-	for _, name := range slices.Sorted(maps.Keys(v.Plan.Slots)) {
+	for _, name := range workflow.DeterministicKeys(v.Plan.Slots) {
 		if initial := v.Plan.Slots[name].Initial; initial != nil {
 			c.Slots[name] = initial
 		}

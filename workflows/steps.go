@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -332,13 +331,22 @@ func flowPassage(p activities.Passage) map[string]any {
 
 // contractPassages is the way back, for the model.
 func contractPassages(v any) ([]activities.Passage, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("passages: %w", err)
+	list, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("passages are %T, not a list", v)
 	}
-	var passages []activities.Passage
-	if err := json.Unmarshal(b, &passages); err != nil {
-		return nil, fmt.Errorf("passages: %w", err)
+	passages := make([]activities.Passage, len(list))
+	for i, e := range list {
+		m, ok := e.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("passage %d is %T, not a passage", i+1, e)
+		}
+		p := &passages[i]
+		p.ID, _ = m["id"].(string)
+		p.Source, _ = m["source"].(string)
+		p.Title, _ = m["title"].(string)
+		p.Text, _ = m["text"].(string)
+		p.Score, _ = m["score"].(float64)
 	}
 	return passages, nil
 }

@@ -97,7 +97,7 @@ func Choose(ctx context.Context, c Config) (model Model, why string, err error) 
 	if c.Kind == Ollama {
 		return o, fmt.Sprintf("%s by Ollama at %s; as configured", c.Model, host(c.BaseURL)), nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, fmt.Errorf("Ollama did not answer within %s", probeTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, fmt.Errorf("no answer from Ollama within %s", probeTimeout))
 	defer cancel()
 	switch answers, has := o.has(ctx); {
 	case has:
