@@ -72,6 +72,10 @@ func open(t *testing.T, url, microphone string, width, height int64) *page {
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewContext(allocated)
 	t.Cleanup(stop)
+	// The browser lives as long as the context of its first action.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
 	p := &page{t, ctx}
 	do(p, chromedp.EmulateViewport(width, height))
 	do(p, chromedp.Navigate(url))
