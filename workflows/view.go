@@ -37,17 +37,16 @@ type published struct {
 	outcome  string
 }
 
-// publish brings what operators see up to date: the search attributes, as far
-// as they have changed, and the transcript. It is called where a conversation
-// can stay for a while, not for steps that pass at once.
+// publish brings what operators see up to date: the transcript at every step,
+// and the search attributes, as far as they have changed, where a conversation
+// waits for its customer and where it ends. An update of theirs is an event and a
+// write to Temporal's index, which would slow down the steps on the way to an
+// answer; what such a step is doing, its pending activity shows.
 func (c *conversation) publish(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, c.details())
-	if step := c.plan.Steps[c.Step]; c.Outcome == "" && (step.Set != nil || step.Branch != nil) {
-		return
-	}
 	now := published{true, c.Step, c.Language, c.Turns, c.Outcome}
 	was := c.published
-	if now == was {
+	if now == was || was.any && !c.listening && c.Outcome == "" {
 		return
 	}
 	c.published = now

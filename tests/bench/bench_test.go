@@ -78,12 +78,11 @@ func TestBenchResponseOverhead(t *testing.T) {
 		if err := k.Start("en"); err != nil {
 			t.Fatal(err)
 		}
-		mark := 0
+		if _, err := k.State(ctx, 0, "listening"); err != nil {
+			t.Fatal(err)
+		}
 		for turn := range turns {
-			if _, err := k.State(ctx, mark, "listening"); err != nil {
-				t.Fatal(err)
-			}
-			mark = k.Mark()
+			mark := k.Mark()
 			before := len(models.Requests())
 			if err := k.SpeechStart(); err != nil {
 				t.Fatal(err)
@@ -97,6 +96,9 @@ func TestBenchResponseOverhead(t *testing.T) {
 			}
 			heard, err := k.Wait(ctx, mark, func(e kiosk.Event) bool { return e.Type == "audio" })
 			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := k.State(ctx, mark, "listening"); err != nil {
 				t.Fatal(err)
 			}
 			if turn < 2 {
