@@ -31,7 +31,7 @@ func (v *visit) recordHistory(c client.Client, name string) {
 		}
 		h.Events = append(h.Events, e)
 	}
-	b, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(&h)
+	b, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(&h)
 	if err != nil {
 		v.t.Fatal(err)
 	}
