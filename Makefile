@@ -11,7 +11,7 @@ export GOFLAGS := -buildvcs=false
 RUN_PACKAGES  := gcc libc6-dev pkg-config flite espeak-ng libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us
 TEST_PACKAGES := $(RUN_PACKAGES) chromium poppler-utils
 
-.PHONY: run build test short-test lint bench fuzz generate kiosk kiosk-check packages test-packages help
+.PHONY: help run build test lint bench fuzz generate kiosk packages test-packages
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

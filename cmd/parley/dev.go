@@ -111,7 +111,7 @@ func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
 	gone := make(<-chan struct{})
 	var server *temporalServer
 	if f.temporal.address == "" {
-		path, err := findTemporal(ctx, f.data, out)
+		path, err := findTemporal(ctx, out)
 		if err != nil {
 			return err
 		}

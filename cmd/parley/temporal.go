@@ -23,9 +23,11 @@ import (
 	"github.com/praesenz/parley/workflows"
 )
 
-// temporalModule is what `parley dev` builds when no temporal command is on the
-// PATH.
-const temporalModule = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
+// What `parley dev` builds when no temporal command is on the PATH.
+const (
+	temporalModule  = "github.com/temporalio/cli/cmd/temporal"
+	temporalVersion = "v1.5.1"
+)
 
 // pollRPS are the settings that Temporal's development server ships too low for
 // its single shard: at 20 a second every activity hop takes about 100 ms after
@@ -49,15 +51,17 @@ type temporalServer struct {
 	log    string
 }
 
-// findTemporal gives the temporal command, building it once where there is none.
-func findTemporal(ctx context.Context, data string, progress io.Writer) (string, error) {
+// findTemporal gives the temporal command. Where there is none it builds one, for
+// all of this user's runs, in their cache folder.
+func findTemporal(ctx context.Context, progress io.Writer) (string, error) {
 	if path, err := exec.LookPath("temporal"); err == nil {
 		return path, nil
 	}
-	bin, err := filepath.Abs(filepath.Join(data, "bin"))
+	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("no folder to build Temporal's development server in: %w", err)
 	}
+	bin := filepath.Join(cache, "parley", "temporal-"+temporalVersion)
 	path := filepath.Join(bin, "temporal")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
@@ -66,11 +70,11 @@ func findTemporal(ctx context.Context, data string, progress io.Writer) (string,
 		return "", fmt.Errorf("there is no `temporal` command and no `go` to build it with: install the Temporal CLI, or name a server with --temporal HOST:PORT")
 	}
 	fmt.Fprintln(progress, "Building Temporal's development server (once, a few minutes) …")
-	cmd := exec.CommandContext(ctx, "go", "install", "-v", temporalModule)
+	cmd := exec.CommandContext(ctx, "go", "install", "-v", temporalModule+"@"+temporalVersion)
 	cmd.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=-buildvcs=false")
 	cmd.Stdout, cmd.Stderr = &packageCounter{w: progress}, &packageCounter{w: progress}
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("go install %s: %w", temporalModule, err)
+		return "", fmt.Errorf("go install %s@%s: %w", temporalModule, temporalVersion, err)
 	}
 	fmt.Fprintln(progress)
 	return path, nil
@@ -88,7 +92,7 @@ func (p *packageCounter) Write(b []byte) (int, error) {
 			p.n++
 		}
 	}
-	fmt.Fprintf(p.w, "\r  %d packages compiled", p.n)
+	fmt.Fprintf(p.w, "\r  %d packages", p.n)
 	return len(b), nil
 }
 
