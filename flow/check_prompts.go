@@ -86,6 +86,9 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 	if t.damaged {
 		return // what seems unused may be used where it cannot be read
 	}
+	for key := range ownPrompts["en"] {
+		used[key] = true
+	}
 	reported := map[string]bool{}
 	for _, f := range t.prompts {
 		for _, p := range f.texts {

@@ -188,6 +188,12 @@ func lower(t *tree) (*Plan, error) {
 				used[u.key.Value] = text.Value
 			}
 		}
+		for key, text := range ownPromptsOf(f.language) {
+			used[key] = text
+			if own, ok := f.byKey[key]; ok {
+				used[key] = own.Value
+			}
+		}
 		p.Prompts[f.language] = used
 	}
 	sum, err := p.Sum()

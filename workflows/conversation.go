@@ -139,8 +139,15 @@ func (c *conversation) heardEnough(ctx workflow.Context) bool {
 // a customer is never left in silence.
 func (c *conversation) giveUp(ctx workflow.Context, outcome string) {
 	c.Outcome = outcome
-	text := lastWords(c.plan, c.Language, outcome)
-	if _, err := c.speak(ctx, utterance{text: text, bargeIn: flow.BargeIn{Mode: "none"}}); err != nil {
+	key := flow.PromptApology
+	if outcome == OutcomeLimit {
+		key = flow.PromptLimit
+	}
+	text, err := c.prompt(key, nil)
+	if err == nil {
+		_, err = c.speak(ctx, utterance{text: text, bargeIn: flow.BargeIn{Mode: "none"}})
+	}
+	if err != nil {
 		workflow.GetLogger(ctx).Error("last words not spoken", "step", c.Step, "error", err)
 	}
 }

@@ -346,7 +346,7 @@ func TestWhatNothingCatchesIsApologisedFor(t *testing.T) {
 	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "hammers"})
 	s := v.run()
 	v.wantSaid("greet: Welcome.", "ask: What are you looking for?",
-		"find: I am sorry, that did not work. Please ask a member of our staff.")
+		"find: I am sorry.")
 	if s.Outcome != workflows.OutcomeFailed {
 		t.Errorf("outcome %q, want %q", s.Outcome, workflows.OutcomeFailed)
 	}
@@ -357,7 +357,7 @@ func TestAnUtteranceThatCannotBeTranscribedIsAskedForAgain(t *testing.T) {
 	v.fail[activities.Transcribe] = activities.Permanent(activities.KindInvalid, errors.New("made to fail"))
 	v.speaks(5*time.Second, 1, "hammers")
 	v.run()
-	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "ask: Please say that differently.",
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "ask: Please type it.",
 		"ask: Are you still there?", "ask: I will be here.")
 }
 

@@ -156,29 +156,3 @@ func (c *conversation) history() []activities.Said {
 	}
 	return said
 }
-
-// lastWords is what a kiosk says when it has to end a conversation by itself. An
-// author's prompts "apology" and "limit" take its place.
-func lastWords(p flow.Plan, language, outcome string) string {
-	key, words := "apology", map[string]string{
-		"en": "I am sorry, that did not work. Please ask a member of our staff.",
-		"de": "Entschuldigung, das hat leider nicht geklappt. Bitte wenden Sie sich an unser Personal.",
-		"fr": "Désolé, cela n'a pas fonctionné. Veuillez vous adresser à notre personnel.",
-		"tr": "Üzgünüm, bir sorun oluştu. Lütfen personelimize danışın.",
-	}
-	if outcome == OutcomeLimit {
-		key, words = "limit", map[string]string{
-			"en": "We have talked for quite a while. For more, please ask a member of our staff. Goodbye.",
-			"de": "Wir haben schon eine ganze Weile gesprochen. Bitte wenden Sie sich für alles Weitere an unser Personal. Auf Wiedersehen.",
-			"fr": "Nous avons déjà bien discuté. Pour la suite, adressez-vous à notre personnel. Au revoir.",
-			"tr": "Epeyce konuştuk. Daha fazlası için lütfen personelimize danışın. Hoşça kalın.",
-		}
-	}
-	if text, ok := p.Prompts[language][key]; ok {
-		return text
-	}
-	if text, ok := words[language]; ok {
-		return text
-	}
-	return words["en"]
-}

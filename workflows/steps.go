@@ -94,7 +94,11 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect) (string, er
 			if missed == len(noMatch.Say) {
 				return noMatch.Then, nil
 			}
-			if ask, err = c.prompt(noMatch.Say[missed], nil); err != nil {
+			again := noMatch.Say[missed]
+			if in.Failed {
+				again = flow.PromptUnheard
+			}
+			if ask, err = c.prompt(again, nil); err != nil {
 				return "", err
 			}
 			missed++

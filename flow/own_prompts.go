@@ -1,0 +1,44 @@
+package flow
+
+import "golang.org/x/text/language"
+
+// Keys of the prompts that a kiosk speaks of its own accord, when no step can
+// say what has to be said. An author's prompts of the same keys take their place.
+const (
+	PromptApology = "apology" // a step failed and nothing caught it; the conversation ends
+	PromptLimit   = "limit"   // a limit of the flow is reached; the conversation ends
+	PromptUnheard = "unheard" // what the customer said could not be transcribed
+)
+
+// ownPrompts holds them by base language, then key.
+var ownPrompts = map[string]map[string]string{
+	"en": {
+		PromptApology: "I am sorry, that did not work. Please ask a member of our staff.",
+		PromptLimit:   "We have talked for quite a while. For more, please ask a member of our staff. Goodbye.",
+		PromptUnheard: "I am sorry, I could not hear that. You can type it on the screen.",
+	},
+	"de": {
+		PromptApology: "Entschuldigung, das hat leider nicht geklappt. Bitte wenden Sie sich an unser Personal.",
+		PromptLimit:   "Wir haben schon eine ganze Weile gesprochen. Bitte wenden Sie sich für alles Weitere an unser Personal. Auf Wiedersehen.",
+		PromptUnheard: "Entschuldigung, das konnte ich nicht hören. Sie können es auf dem Bildschirm eintippen.",
+	},
+	"fr": {
+		PromptApology: "Désolé, cela n'a pas fonctionné. Veuillez vous adresser à notre personnel.",
+		PromptLimit:   "Nous avons déjà bien discuté. Pour la suite, adressez-vous à notre personnel. Au revoir.",
+		PromptUnheard: "Désolé, je n'ai pas pu entendre. Vous pouvez l'écrire sur l'écran.",
+	},
+	"tr": {
+		PromptApology: "Üzgünüm, bir sorun oluştu. Lütfen personelimize danışın.",
+		PromptLimit:   "Epeyce konuştuk. Daha fazlası için lütfen personelimize danışın. Hoşça kalın.",
+		PromptUnheard: "Üzgünüm, duyamadım. Ekrandan yazabilirsiniz.",
+	},
+}
+
+// ownPromptsOf are the texts for a BCP 47 tag; English where there are none.
+func ownPromptsOf(lang string) map[string]string {
+	base, _ := language.Make(lang).Base()
+	if texts, ok := ownPrompts[base.String()]; ok {
+		return texts
+	}
+	return ownPrompts["en"]
+}
