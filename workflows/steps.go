@@ -47,7 +47,7 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect) (string, er
 	if len(c.Inbox) > 0 {
 		ask = ""
 	}
-	for silent, missed := 0, 0; ; {
+	for silent, missed, unheard := 0, 0, 0; ; {
 		if ask != "" {
 			c.LastPrompt = ask
 			if _, err := c.speak(ctx, utterance{text: ask, gesture: s.Avatar, bargeIn: c.bargeIn(), listening: c.listeningTo(s)}); err != nil {
@@ -79,6 +79,14 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect) (string, er
 			c.Utterance = "" // expressions see it as the slot's value, which the checker follows; models never
 		}
 		switch {
+		case in.Failed:
+			if unheard == maxUnheard {
+				return noMatch.Then, nil
+			}
+			unheard++
+			if ask, err = c.prompt(flow.PromptUnheard, nil); err != nil {
+				return "", err
+			}
 		case understood.Intent != "":
 			intent := c.plan.Intents[slices.IndexFunc(c.plan.Intents, func(i flow.Intent) bool { return i.Name == understood.Intent })]
 			if !intent.Replay {
@@ -94,11 +102,7 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect) (string, er
 			if missed == len(noMatch.Say) {
 				return noMatch.Then, nil
 			}
-			again := noMatch.Say[missed]
-			if in.Failed {
-				again = flow.PromptUnheard
-			}
-			if ask, err = c.prompt(again, nil); err != nil {
+			if ask, err = c.prompt(noMatch.Say[missed], nil); err != nil {
 				return "", err
 			}
 			missed++
@@ -109,11 +113,15 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect) (string, er
 	}
 }
 
+// maxUnheard is how often a step tells a customer that they could not be heard,
+// before it goes where it goes for those who are not understood.
+const maxUnheard = 3
+
 // understand turns an input into a slot's value or an intent. The result enters
 // the history, so that a better grammar never changes what was understood.
 func (c *conversation) understand(ctx workflow.Context, in *Input) flow.Understanding {
 	if in.Failed {
-		return flow.Understanding{Why: "not transcribed"}
+		return flow.Understanding{}
 	}
 	text, touched := in.Text, ""
 	if in.How == ByTouch {

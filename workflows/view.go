@@ -131,6 +131,8 @@ func (c *conversation) details() string {
 		if line.By == "customer" {
 			who = "**Customer**"
 			switch {
+			case line.Text == "":
+				text = "*(could not be transcribed)*"
 			case line.How == Spoken && line.Confidence > 0:
 				text += fmt.Sprintf(" *(%.0f %% sure)*", 100*line.Confidence)
 			case line.How != Spoken:

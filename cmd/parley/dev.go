@@ -126,7 +126,7 @@ func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
 	// Speech, while Temporal starts.
 	hears := "speech server at " + f.models.speech
 	if f.models.speech == "" {
-		embedded, err := speech.New(speech.Config{Addr: f.speechListen, Corpus: corpus(s), Logger: logger.With("part", "speech")})
+		embedded, err := speech.New(speech.Config{Addr: f.speechListen, Token: mediaToken, Corpus: corpus(s), Logger: logger.With("part", "speech")})
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
 			return err
 		}
 		later(func() { stopWithin(embedded.Stop, logger) })
-		f.models.speech = "http://" + embedded.Addr()
+		f.models.speech, f.models.speechKey = "http://"+embedded.Addr(), mediaToken
 		hears = "embedded PocketSphinx (English), flite and espeak-ng, at " + f.models.speech
 		if deaf := embedded.Deaf(); deaf != nil {
 			hears = fmt.Sprintf("embedded flite and espeak-ng; no recogniser: %v", deaf)
@@ -185,7 +185,7 @@ func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
 	// Workers.
 	gateways := media.NewClient(mediaToken)
 	later(func() { gateways.Close() })
-	jobs, thinks, err := work(ctx, f.models, nil, index, s.Voices, gateways, meters, logger)
+	jobs, thinks, err := work(ctx, f.models, nil, index, s, gateways, meters, logger)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
 
 	ready := readiness{
 		Store: s.ID, Page: "http://" + gw.Addr(), Kiosk: "ws://" + gw.Addr() + "/v1/kiosk", Tokens: map[string]string{},
-		Temporal: f.temporal.address, Speech: f.models.speech, LLM: thinks,
+		Temporal: f.temporal.address, Speech: f.models.speech, SpeechKey: f.models.speechKey, LLM: thinks,
 	}
 	if server != nil {
 		ready.UI = fmt.Sprintf("http://127.0.0.1:%d", f.uiPort)
@@ -240,14 +240,15 @@ func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
 
 // readiness is what is known once everything answers.
 type readiness struct {
-	Store    string            `json:"store"`
-	Page     string            `json:"page"`
-	Kiosk    string            `json:"kiosk"`
-	Tokens   map[string]string `json:"tokens"` // by kiosk
-	Temporal string            `json:"temporal"`
-	UI       string            `json:"ui"`
-	Speech   string            `json:"speech"`
-	LLM      string            `json:"llm"`
+	Store     string            `json:"store"`
+	Page      string            `json:"page"`
+	Kiosk     string            `json:"kiosk"`
+	Tokens    map[string]string `json:"tokens"` // by kiosk
+	Temporal  string            `json:"temporal"`
+	UI        string            `json:"ui"`
+	Speech    string            `json:"speech"`
+	SpeechKey string            `json:"speech_key"`
+	LLM       string            `json:"llm"`
 }
 
 // write puts the addresses into a file that is there only once it is complete.

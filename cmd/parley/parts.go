@@ -31,7 +31,7 @@ import (
 // work makes what a worker's pools need, and says for people which language
 // model is in use.
 func work(ctx context.Context, m modelFlags, pools []activities.Pool, index retrieval.Index,
-	voices map[string]string, gateways *media.Client, meters *metrics.Metrics, logger *slog.Logger,
+	st *store.Store, gateways *media.Client, meters *metrics.Metrics, logger *slog.Logger,
 ) (w worker.Work, thinks string, err error) {
 	serves := func(pool activities.Pool) bool { return len(pools) == 0 || slices.Contains(pools, pool) }
 	var faults []error
@@ -64,7 +64,7 @@ func work(ctx context.Context, m modelFlags, pools []activities.Pool, index retr
 	}
 	if serves(activities.PoolTTS) {
 		s, err := tts.New(tts.Config{
-			BaseURL: m.speech, Key: m.speechKey, Model: m.ttsModel, Voices: voices,
+			BaseURL: m.speech, Key: m.speechKey, Model: m.ttsModel, Voices: st.Voices,
 			OnGenerated: func(store string, seconds float64, _ int) {
 				meters.TTSGeneration.WithLabelValues(store).Observe(seconds)
 			},
@@ -72,6 +72,12 @@ func work(ctx context.Context, m modelFlags, pools []activities.Pool, index retr
 		faults = append(faults, err)
 		if err == nil {
 			w.Speak = s.Speak
+			// So that no customer waits for the server to load its voices.
+			warming, done := context.WithTimeout(ctx, 10*time.Second)
+			if err := s.Warm(warming, st.Languages.Supported...); err != nil {
+				logger.Warn("voices not warmed", "error", err)
+			}
+			done()
 		}
 	}
 	if serves(activities.PoolAvatar) {

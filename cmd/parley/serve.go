@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
 	"github.com/praesenz/parley/activities"
@@ -26,10 +29,10 @@ import (
 // elsewhere.
 func gatewayCommand() *cobra.Command {
 	var (
-		logs                                    logFlags
-		temporal                                temporalFlags
-		models                                  modelFlags
-		dir, data, listen, mediaAddr, advertise string
+		logs                              logFlags
+		temporal                          temporalFlags
+		models                            modelFlags
+		dir, listen, mediaAddr, advertise string
 	)
 	cmd := &cobra.Command{
 		Use:   "gateway",
@@ -97,7 +100,6 @@ and PARLEY_MEDIA_TOKEN, which the workers present.`,
 	f.StringVar(&listen, "listen", ":8080", "address of the kiosk page and its WebSocket")
 	f.StringVar(&mediaAddr, "media", ":8090", "address of the media plane, for workers")
 	f.StringVar(&advertise, "advertise-media", "", "HOST:PORT under which workers reach --media (default: the address it listens on)")
-	f.StringVar(&data, "data", ".parley", "folder for what lasts from run to run")
 	temporal.bind(f, "127.0.0.1:7233", "")
 	models.bind(f, "")
 	logs.bind(f, "info", "json")
@@ -107,12 +109,12 @@ and PARLEY_MEDIA_TOKEN, which the workers present.`,
 // workerCommand runs some pools by themselves.
 func workerCommand() *cobra.Command {
 	var (
-		logs      logFlags
-		temporal  temporalFlags
-		models    modelFlags
-		dir, data string
-		pools     []string
-		slots     map[string]int
+		logs              logFlags
+		temporal          temporalFlags
+		models            modelFlags
+		dir, data, listen string
+		pools             []string
+		slots             map[string]int
 	)
 	cmd := &cobra.Command{
 		Use:   "worker",
@@ -156,14 +158,15 @@ is the token that the gateways expect.`,
 				return err
 			}
 			defer index.close()
-			meters, err := metrics.New(prometheus.NewRegistry())
+			registry := prometheus.NewRegistry()
+			meters, err := metrics.New(registry)
 			if err != nil {
 				return err
 			}
 			gateways := media.NewClient(token)
 			defer gateways.Close()
 			var thinks string
-			if c.Work, thinks, err = work(ctx, models, c.Pools, index, s.Voices, gateways, meters, logger); err != nil {
+			if c.Work, thinks, err = work(ctx, models, c.Pools, index, s, gateways, meters, logger); err != nil {
 				return err
 			}
 			w, err := worker.New(c)
@@ -173,22 +176,55 @@ is the token that the gateways expect.`,
 			if err := w.Start(); err != nil {
 				return err
 			}
+			defer w.Stop()
+			stop, dead, err := serveMetrics(listen, registry)
+			if err != nil {
+				return err
+			}
+			defer stop()
 			logger.Info("worker started", "store", s.ID, "pools", strings.Join(pools, ","), "llm", thinks)
-			<-ctx.Done()
-			w.Stop()
-			logger.Info("worker stopped", "store", s.ID)
-			return nil
+			select {
+			case <-ctx.Done():
+				logger.Info("worker stops", "store", s.ID)
+				return nil
+			case err := <-dead:
+				return err
+			}
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
 	f.StringVar(&data, "data", ".parley", "folder of the embedded index")
+	f.StringVar(&listen, "listen", ":9100", "address of /metrics and /health")
 	f.StringSliceVar(&pools, "pools", nil, "pools to serve: "+poolNames()+" (default: all)")
 	f.StringToIntVar(&slots, "slots", nil, "requests at once, by pool: llm=4,tts=8")
 	temporal.bind(f, "127.0.0.1:7233", "")
 	models.bind(f, "")
 	logs.bind(f, "info", "json")
 	return cmd
+}
+
+// serveMetrics serves a worker's /metrics, and /health, which says that the
+// process is there: whether it gets work done, its queues' metrics say.
+func serveMetrics(addr string, registry *prometheus.Registry) (stop func(), dead <-chan error, err error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--listen: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintln(w, `{"status":"ok"}`)
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	ended := make(chan error, 1)
+	go func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			ended <- fmt.Errorf("serve %s: %w", addr, err)
+		}
+	}()
+	return func() { server.Close() }, ended, nil
 }
 
 func poolNames() string {

@@ -140,7 +140,13 @@ func (v *visit) transcribe(r kiosk.Response) string {
 	}
 	part.Write(voice.Encode(r.PCM, r.Rate))
 	form.Close()
-	resp, err := http.Post(v.sys.Speech+"/v1/audio/transcriptions", form.FormDataContentType(), &body)
+	req, err := http.NewRequestWithContext(v.ctx, http.MethodPost, v.sys.Speech+"/v1/audio/transcriptions", &body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	req.Header.Set("Authorization", "Bearer "+v.sys.SpeechKey)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -319,6 +325,27 @@ func TestConversationsByText(t *testing.T) {
 				t.Errorf("outcome %q after %d turns, want resolved after %d", s.Outcome, s.Turns, asked+1)
 			}
 		})
+	}
+}
+
+// The embedded recogniser hears English only. Whoever speaks German to it is told
+// to type, and is answered when they do.
+func TestALanguageThatNobodyHears(t *testing.T) {
+	sys := system.Start(t)
+	v := enter(t, sys, "entrance", "de", kiosk.Options{Hurry: true})
+	mark, last := v.k.Mark(), v.k.Last()
+	if _, err := v.k.Say(v.ctx, voice.Say(t, "rms", "where do i find hammers")); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := v.answer(mark, last); !strings.Contains(text, "eintippen") {
+		t.Errorf("it answers %q, want the advice to type", text)
+	}
+	mark, last = v.k.Mark(), v.k.Last()
+	if err := v.k.Type("Wo finde ich Hämmer?"); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := v.answer(mark, last); !strings.Contains(text, "Gang 4") {
+		t.Errorf("it answers %q, want the aisle", text)
 	}
 }
 
