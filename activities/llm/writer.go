@@ -23,7 +23,7 @@ type writer struct {
 	stream  grpc.ClientStreamingClient[media.Text, media.Done]
 	stop    context.CancelFunc
 	release func()
-	ended   chan error // the stream's status, once
+	ended   chan error // the stream's end, sorted, once
 }
 
 // open starts to write a response of which keep bytes are there already. When
@@ -46,9 +46,9 @@ func (g *Generator) open(ctx context.Context, cut context.CancelCauseFunc, in ac
 	go func() {
 		// CloseAndRecv would wait only after the last word; the end is wanted
 		// whenever it comes, and one goroutine may receive while another sends.
-		err := stream.RecvMsg(new(media.Done))
+		err := session.Err(streaming, "write the answer", stream.RecvMsg(new(media.Done)))
 		if err != nil {
-			cut(session.Err(streaming, "write the answer", err))
+			cut(err)
 		}
 		w.ended <- err
 	}()
@@ -76,7 +76,7 @@ func (w *writer) complete(ctx context.Context) error {
 	select {
 	case err := <-w.ended:
 		w.ended <- err
-		return session.Err(ctx, "write the answer", err)
+		return err
 	case <-time.After(doneTimeout):
 		return activities.Retryable(activities.KindTimeout, fmt.Errorf("the gateway did not confirm the answer within %s", doneTimeout))
 	}
@@ -94,9 +94,11 @@ func (w *writer) abandon() {
 func (w *writer) send(t *media.Text) error {
 	err := w.stream.Send(t)
 	if !errors.Is(err, io.EOF) {
-		return session.Err(w.stream.Context(), "write the answer", err)
+		// gRPC cancels the stream's context when the stream ends, which says nothing
+		// about why.
+		return session.Err(context.WithoutCancel(w.stream.Context()), "write the answer", err)
 	}
 	err = <-w.ended
 	w.ended <- err
-	return session.Err(w.stream.Context(), "write the answer", err)
+	return err
 }
