@@ -77,6 +77,21 @@ var (
 // Open reads the store in a folder and compiles its flows. The error names
 // every fault at once.
 func Open(dir string) (*Store, error) {
+	s, err := Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	var faults []error
+	for _, name := range s.flows() {
+		if _, err := s.compile(name); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return s, errors.Join(faults...)
+}
+
+// Read reads the store in a folder without looking at its flows.
+func Read(dir string) (*Store, error) {
 	path := filepath.Join(dir, File)
 	f, err := os.Open(path)
 	if err != nil {
@@ -96,13 +111,7 @@ func Open(dir string) (*Store, error) {
 	if err := s.validate(); err != nil {
 		return nil, fmt.Errorf("%s:\n%w", path, err)
 	}
-	var faults []error
-	for _, name := range s.flows() {
-		if _, err := s.compile(name); err != nil {
-			faults = append(faults, err)
-		}
-	}
-	return s, errors.Join(faults...)
+	return s, nil
 }
 
 func (s *Store) validate() error {

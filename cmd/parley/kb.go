@@ -19,6 +19,7 @@ import (
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/activities/retrieval"
 	"github.com/praesenz/parley/activities/retrieval/document"
+	"github.com/praesenz/parley/store"
 )
 
 // addedByHand marks what `kb add` put into a collection, so that the running
@@ -28,7 +29,7 @@ const addedByHand = "kb add"
 // A knowledge is what every kb command works on.
 type knowledge struct {
 	models     modelFlags
-	data       string
+	dir, data  string
 	collection retrieval.Collection
 }
 
@@ -45,28 +46,26 @@ commands are for what lies elsewhere, and to see what a question finds. They can
 be used while it runs.`,
 	}
 	f := cmd.PersistentFlags()
-	f.StringVar(&k.collection.Store, "store", env("PARLEY_STORE", "hardware-store"), "the store's id (PARLEY_STORE)")
-	f.StringVar(&k.collection.Index, "index", env("PARLEY_INDEX", "store"), "the collection that flows retrieve from (PARLEY_INDEX)")
-	f.StringVar(&k.data, "data", env("PARLEY_DATA", ".parley"), "folder of the embedded index (PARLEY_DATA)")
-	f.StringVar(&k.models.qdrant, "qdrant", env("PARLEY_QDRANT", ""), "Qdrant's gRPC address, HOST:6334; default: the embedded index (PARLEY_QDRANT)")
-	f.StringVar(&k.models.qdrantKey, "qdrant-key", env("PARLEY_QDRANT_KEY", ""), "its API key (PARLEY_QDRANT_KEY)")
-	f.StringVar(&k.models.ollama, "ollama", env("PARLEY_OLLAMA", "http://localhost:11434"), "Ollama, for embeddings where it answers (PARLEY_OLLAMA)")
-	f.StringVar(&k.models.embedModel, "embed-model", env("PARLEY_EMBED_MODEL", "nomic-embed-text"), "Ollama's embedding model (PARLEY_EMBED_MODEL)")
+	f.StringVar(&k.dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
+	f.StringVar(&k.collection.Index, "index", "store", "the collection that flows retrieve from")
+	f.StringVar(&k.data, "data", ".parley", "folder of the embedded index")
+	k.models.bindIndex(f)
 	cmd.AddCommand(k.addCommand(), k.searchCommand(), k.listCommand(), k.removeCommand(), k.rebuildCommand())
 	return cmd
 }
 
-func env(name, otherwise string) string {
-	if v, set := os.LookupEnv(name); set {
-		return v
-	}
-	return otherwise
-}
-
 // with opens the index for one command.
 func (k *knowledge) with(cmd *cobra.Command, do func(context.Context, openedIndex) error) error {
+	if err := environment(cmd); err != nil {
+		return err
+	}
+	s, err := store.Read(k.dir)
+	if err != nil {
+		return err
+	}
+	k.collection.Store = s.ID
 	if err := k.collection.Validate(); err != nil {
-		return fmt.Errorf("--store, --index: %w", err)
+		return fmt.Errorf("--index: %w", err)
 	}
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	idx, err := openIndex(cmd.Context(), k.models, k.data, logger)

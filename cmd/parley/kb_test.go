@@ -20,7 +20,12 @@ func kb(t *testing.T, data string, args ...string) (string, error) {
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(append(args, "--data", data, "--store", "s1", "--index", "kb", "--ollama", ""))
+	dir := t.TempDir()
+	const file = "store: s1\nlanguages: {default: en, supported: [en, de]}\nkiosks: [{id: k1, flow: help}]\n"
+	if err := os.WriteFile(filepath.Join(dir, "store.yaml"), []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd.SetArgs(append(args, "--data", data, "--store", dir, "--index", "kb", "--ollama", ""))
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
 }

@@ -289,7 +289,7 @@ func tokenCommand() *cobra.Command {
 		Short: "Make a kiosk's token",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := store.Open(dir)
+			s, err := store.Read(dir)
 			if err != nil {
 				return err
 			}

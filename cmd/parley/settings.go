@@ -76,6 +76,11 @@ func (m *modelFlags) bind(f *pflag.FlagSet, speechHint string) {
 	f.StringVar(&m.llmURL, "llm-url", "", "server for --llm openai, without /v1: http://HOST:PORT")
 	f.StringVar(&m.llmKey, "llm-key", "", "its bearer token")
 	f.StringVar(&m.llmModel, "llm-model", "", "model that answers (default for Ollama: qwen2.5:14b)")
+	m.bindIndex(f)
+}
+
+// bindIndex binds the flags of the search alone.
+func (m *modelFlags) bindIndex(f *pflag.FlagSet) {
 	f.StringVar(&m.ollama, "ollama", "http://localhost:11434", "Ollama, for answers and for embeddings")
 	f.StringVar(&m.embedModel, "embed-model", "nomic-embed-text", "Ollama's embedding model; used when Ollama has it")
 	f.StringVar(&m.qdrant, "qdrant", "", "Qdrant's gRPC address, HOST:6334 (default: an embedded index in --data)")
