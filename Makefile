@@ -9,7 +9,7 @@ export GOFLAGS := -buildvcs=false
 # Debian's packages: speech in and out for the embedded default, and a browser
 # for the tests.
 RUN_PACKAGES  := gcc libc6-dev pkg-config flite espeak-ng libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us
-TEST_PACKAGES := $(RUN_PACKAGES) chromium poppler-utils
+TEST_PACKAGES := $(RUN_PACKAGES) chromium python3
 
 .PHONY: help run build test lint bench fuzz generate kiosk packages test-packages
 

@@ -328,6 +328,43 @@ func TestConversationsByText(t *testing.T) {
 	}
 }
 
+func TestACustomerInterrupts(t *testing.T) {
+	sys := system.Start(t)
+	v := enter(t, sys, "entrance", "en", kiosk.Options{})
+	mark := v.k.Mark()
+	if err := v.k.Type("where are the toilets"); err != nil {
+		t.Fatal(err)
+	}
+	v.waitState(mark, "speaking")
+	answer := v.k.Last()
+	mark = v.k.Mark()
+	if _, err := v.k.Say(v.ctx, voice.Say(t, "rms", "where do i find hammers")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.k.Wait(v.ctx, mark, func(e kiosk.Event) bool { return e.Type == "bot-interrupted" }); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := v.answer(mark, answer); !strings.Contains(text, "aisle 4") {
+		t.Errorf("what was said over the answer is answered with %q", text)
+	}
+	mark = v.k.Mark()
+	if err := v.k.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.k.Wait(v.ctx, mark, func(e kiosk.Event) bool { return e.Type == "server:ended" }); err != nil {
+		t.Fatal(err)
+	}
+	s := v.summary(sys.Client(t), "en")
+	i := slices.IndexFunc(s.Transcript, func(l workflows.Line) bool { return l.Cut })
+	if i < 0 {
+		t.Fatalf("no line of the transcript is marked as cut: %+v", s.Transcript)
+	}
+	const whole = "The toilets are behind the information desk, on the left side of the entrance."
+	if heard := s.Transcript[i].Text; heard == "" || len(heard) >= len(whole) || !strings.HasPrefix(whole, strings.TrimRight(heard, " .,…")) {
+		t.Errorf("the customer is said to have heard %q, want a part of %q", heard, whole)
+	}
+}
+
 // The embedded recogniser hears English only. Whoever speaks German to it is told
 // to type, and is answered when they do.
 func TestALanguageThatNobodyHears(t *testing.T) {
