@@ -113,6 +113,7 @@ type session struct {
 
 	// What is said.
 	responses map[uint32]*response
+	newest    uint32    // the highest number of them, in this conversation
 	current   *response // being spoken
 	cutAt     time.Time // of a clear that is not yet written
 
@@ -677,6 +678,13 @@ func (s *session) response(number uint32) (*response, error) {
 	}
 	if number == 0 || number > 65535 {
 		return nil, status.Errorf(codes.InvalidArgument, "response: must be 1 to 65535, not %d", number)
+	}
+	// A conversation says one thing after another: a new response shows that one
+	// before it which nobody is making any more has been given up.
+	for n, r := range s.responses {
+		if n < number && !r.over && !r.made && !r.playing {
+			s.cut(r, "superseded", time.Now())
+		}
 	}
 	if len(s.responses) >= maxResponses {
 		oldest := uint32(0)

@@ -301,6 +301,26 @@ func TestResponsesPlayInTheirOrder(t *testing.T) {
 	})
 }
 
+// Whoever waits for a response that was given up would wait for ever.
+func TestANewResponseEndsOneThatNobodyMakesAnyMore(t *testing.T) {
+	inRoom(t, func(t *testing.T, r *room) {
+		s := r.s
+		s.mu.Lock()
+		given, err := s.response(1)
+		s.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := r.speak(2, "speech", "a")
+		r.over(p)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !given.over {
+			t.Error("the response that nobody makes any more is still open")
+		}
+	})
+}
+
 func TestSpeechCutsWhatIsSaid(t *testing.T) {
 	inRoom(t, func(t *testing.T, r *room) {
 		r.take(wire.ClientReady{Version: "1"})

@@ -33,6 +33,7 @@ type visit struct {
 	answers    map[string]string // question → answer
 	passages   []activities.Passage
 	searching  time.Duration
+	performing time.Duration
 	fail       map[string]error // activity → how it fails
 }
 
@@ -42,7 +43,7 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 	var suite testsuite.WorkflowTestSuite
 	v := &visit{
 		t: t, env: suite.NewTestWorkflowEnvironment(), plan: plan,
-		transcript: map[int]string{}, answers: map[string]string{}, fail: map[string]error{}, searching: 50 * time.Millisecond,
+		transcript: map[int]string{}, answers: map[string]string{}, fail: map[string]error{}, searching: 50 * time.Millisecond, performing: 2 * time.Second,
 	}
 	v.env.SetTestTimeout(20 * time.Second)
 	v.env.RegisterWorkflowWithOptions(workflows.Conversation, workflow.RegisterOptions{Name: workflows.ConversationType})
@@ -96,7 +97,8 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 			v.said = append(v.said, in.Step+": "+text)
 			return activities.SpeakResult{Response: in.Response, Text: text, Heard: text, PlayedMs: 2000, TotalMs: 2000}, nil
 		}).After(2 * time.Second)
-	v.env.OnActivity(activities.Perform, mock.Anything, mock.Anything).Return(activities.PerformResult{}, nil).After(2 * time.Second)
+	v.env.OnActivity(activities.Perform, mock.Anything, mock.Anything).Return(activities.PerformResult{}, nil).
+		AfterFn(func() time.Duration { return v.performing })
 	return v
 }
 
@@ -349,6 +351,19 @@ func TestWhatNothingCatchesIsApologisedFor(t *testing.T) {
 		"find: I am sorry.")
 	if s.Outcome != workflows.OutcomeFailed {
 		t.Errorf("outcome %q, want %q", s.Outcome, workflows.OutcomeFailed)
+	}
+}
+
+// The avatar waits for audio; a voice that fails must not leave it waiting, and
+// the conversation with it.
+func TestAVoiceThatFailsEndsIt(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.fail[activities.Speak] = activities.Permanent(activities.KindAway, errors.New("made to fail"))
+	v.performing = 3 * time.Minute
+	started := v.env.Now()
+	s := v.run()
+	if took := v.env.Now().Sub(started); s.Outcome != workflows.OutcomeFailed || took > 10*time.Second {
+		t.Errorf("outcome %q after %v, want %q within seconds", s.Outcome, took, workflows.OutcomeFailed)
 	}
 }
 

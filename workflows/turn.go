@@ -67,7 +67,8 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (string, err
 		})
 	// The avatar goes on by itself until the gateway says that the audio is over,
 	// so nobody waits for it between two steps and cutting the speech cuts it too.
-	apart, _ := workflow.NewDisconnectedContext(ctx)
+	// Only a voice that fails leaves it waiting for audio that never comes.
+	apart, rest := workflow.NewDisconnectedContext(ctx)
 	c.performers = append(c.performers, workflow.ExecuteActivity(c.on(apart, activities.PoolAvatar, c.Step, n, "perform", flow.Run{}),
 		activities.Perform, activities.PerformInput{
 			Place: c.Place, Response: n, Step: c.Step, Gesture: u.gesture, Language: c.Language,
@@ -81,11 +82,13 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (string, err
 			if e := spoken.Get(ctx, &said); e == nil {
 				c.heard(said.Heard, true)
 			}
+			rest()
 			return "", err
 		}
 	}
 	var said activities.SpeakResult
 	if err := spoken.Get(ctx, &said); err != nil {
+		rest()
 		return "", err
 	}
 	if said.Interrupted {

@@ -14,6 +14,8 @@ import { wordsFor, type Words } from "./words.ts";
 const TOKEN = "parley.token";
 /** An outage shorter than this, in ms, is not worth a word. */
 const PATIENCE = 1_500;
+/** Outcomes of a conversation that deserve an apology. */
+const FAILURES = ["failed", "terminated", "timed_out", "cancelled"];
 /** How long a goodbye stays on the screen, in ms. */
 const FAREWELL = 5_000;
 /** How long a conversation may take to find its way to another gateway, in ms. */
@@ -40,6 +42,8 @@ class Kiosk {
   private taken = false;
   private samplesIn = 0;
   private framesSent = 0;
+  /** The conversation ended for a reason that is not the customer's. */
+  private failed = false;
   /** The customer ended it, the gateway has not said so yet. */
   private leaving = false;
   private startNext: (() => void) | null = null;
@@ -161,6 +165,7 @@ class Kiosk {
         console.warn(`gateway: ${m.message}`, m.field);
         return;
       case "ended":
+        this.failed = FAILURES.includes(m.outcome);
         return this.over();
       case "state":
         if (m.state === "idle") return this.idle();
@@ -282,7 +287,8 @@ class Kiosk {
     this.sound?.microphone.stop();
     this.conversation.state = "idle";
     this.conversation.buttons = [];
-    this.farewell = setTimeout(() => this.leave(), this.conversation.captions().length > 0 ? FAREWELL : 0);
+    const toRead = this.failed || this.conversation.captions().length > 0;
+    this.farewell = setTimeout(() => this.leave(), toRead ? FAREWELL : 0);
   }
 
   /** Nothing of this customer stays on the screen, and nobody listens. */
@@ -290,6 +296,7 @@ class Kiosk {
     clearTimeout(this.farewell);
     clearTimeout(this.quiet);
     this.farewell = 0;
+    this.failed = false;
     this.rejoining = false;
     this.sound?.microphone.stop();
     this.sound?.speaker.clear(null);
@@ -344,6 +351,7 @@ class Kiosk {
   }
 
   private notice(): string {
+    if (this.failed) return this.words().failed;
     if (!this.sound && isSecureContext) return this.words().noSound;
     return this.noMicrophone ? this.words().noMicrophone[this.noMicrophone] : "";
   }

@@ -31,6 +31,7 @@ export interface Words {
   micOff: string;
   noMicrophone: Record<NoMicrophone, string>;
   noSound: string;
+  failed: string;
   pairTitle: string;
   pairHint: string;
   pairLabel: string;
@@ -73,6 +74,7 @@ const en: Words = {
     insecure: "The microphone needs a secure page (https). Please type, or use the buttons.",
   },
   noSound: "This browser cannot play my voice. You can read and type.",
+  failed: "I am sorry, something went wrong. Please ask a member of our staff.",
   pairTitle: "Set up this kiosk",
   pairHint: "Paste the kiosk token that the store’s administrator made for this screen.",
   pairLabel: "Kiosk token",
@@ -119,6 +121,7 @@ const de: Words = {
     insecure: "Das Mikrofon braucht eine sichere Seite (https). Bitte tippen Sie oder nutzen Sie die Tasten.",
   },
   noSound: "Dieser Browser kann meine Stimme nicht abspielen. Sie können lesen und tippen.",
+  failed: "Entschuldigung, etwas ist schiefgegangen. Bitte wenden Sie sich an unser Personal.",
   pairTitle: "Diesen Kiosk einrichten",
   pairHint: "Fügen Sie das Kiosk-Token ein, das die Verwaltung für diesen Bildschirm erstellt hat.",
   pairLabel: "Kiosk-Token",
@@ -165,6 +168,7 @@ const fr: Words = {
     insecure: "Le micro exige une page sécurisée (https). Écrivez ou utilisez les boutons.",
   },
   noSound: "Ce navigateur ne peut pas lire ma voix. Vous pouvez lire et écrire.",
+  failed: "Désolé, quelque chose n'a pas fonctionné. Veuillez vous adresser à notre personnel.",
   pairTitle: "Configurer cette borne",
   pairHint: "Collez le jeton que l’administration du magasin a créé pour cet écran.",
   pairLabel: "Jeton de la borne",
@@ -211,6 +215,7 @@ const tr: Words = {
     insecure: "Mikrofon için güvenli bir sayfa (https) gerekir. Lütfen yazın ya da düğmeleri kullanın.",
   },
   noSound: "Bu tarayıcı sesimi çalamıyor. Okuyabilir ve yazabilirsiniz.",
+  failed: "Üzgünüm, bir sorun oluştu. Lütfen personelimize danışın.",
   pairTitle: "Bu kiosku kurun",
   pairHint: "Mağaza yöneticisinin bu ekran için oluşturduğu kiosk anahtarını yapıştırın.",
   pairLabel: "Kiosk anahtarı",

@@ -149,7 +149,7 @@ func TestACustomerTalksToThePage(t *testing.T) {
 
 	p.wait("the page is online and attracts customers", 30*time.Second, func(d door) bool { return d.Online && d.Screen == "attract" })
 	p.screenshot("1-attract")
-	do(p, chromedp.MouseClickXY(540, 960))
+	do(p, chromedp.Click("#start"))
 	p.wait("the microphone is open", 15*time.Second, func(d door) bool { return d.Mic == "on" })
 	greeted := p.wait("the greeting is heard and seen", 20*time.Second, func(d door) bool {
 		return d.LevelOut > 0.01 && d.Mouth > 0.05 && len(d.Captions) > 0 && d.Captions[0].Heard > 0
@@ -188,4 +188,25 @@ func TestACustomerTalksToThePage(t *testing.T) {
 	})
 	p.wait("the page listens again", 30*time.Second, func(d door) bool { return d.State == "listening" })
 	p.screenshot("5-listening")
+}
+
+func TestThePageApologisesWhenTheVoiceIsAway(t *testing.T) {
+	sys := system.Start(t, "--speech", "http://127.0.0.1:1") // nobody is there
+	mic := microphone(t, time.Second, nil, 60*time.Second)
+	p := open(t, sys.Page+"/#token="+sys.Tokens["entrance"], mic, 1080, 1920)
+	p.wait("the page is online and attracts customers", 30*time.Second, func(d door) bool { return d.Online && d.Screen == "attract" })
+	do(p, chromedp.Click("#start"))
+	const sorry = "Please ask a member of our staff"
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		notice := do(p, chromedp.Evaluate[string](`document.getElementById("notice").hidden ? "" : document.getElementById("notice").textContent`))
+		if strings.Contains(notice, sorry) {
+			break
+		}
+		if time.Now().After(deadline) {
+			p.screenshot("failed")
+			t.Fatalf("the page shows %q, want %q", notice, sorry)
+		}
+	}
+	p.screenshot("6-apology")
+	p.wait("the page waits for the next customer", 15*time.Second, func(d door) bool { return d.Screen == "attract" })
 }
