@@ -49,10 +49,11 @@ embedded index filled from the store's folder. Everything binds loopback.
 Every flag can be set in the environment too: --stt-model is PARLEY_STT_MODEL.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := environment(cmd); err != nil {
+			logger, err := f.log.begin(cmd)
+			if err != nil {
 				return err
 			}
-			return dev(cmd.Context(), f, cmd.OutOrStdout())
+			return dev(cmd.Context(), f, logger, cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
@@ -72,11 +73,7 @@ Every flag can be set in the environment too: --stt-model is PARLEY_STT_MODEL.`,
 
 // dev wires the whole system: long and straight, because each line is a part
 // that can fail in a way of its own, and what has started must stop in reverse.
-func dev(ctx context.Context, f devFlags, out io.Writer) (err error) {
-	logger, err := f.log.logger()
-	if err != nil {
-		return err
-	}
+func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var stops []func()

@@ -42,10 +42,7 @@ from the environment only: PARLEY_KIOSK_KEY, from which kiosks' tokens are made,
 and PARLEY_MEDIA_TOKEN, which the workers present.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := environment(cmd); err != nil {
-				return err
-			}
-			logger, err := logs.logger()
+			logger, err := logs.begin(cmd)
 			if err != nil {
 				return err
 			}
@@ -123,10 +120,7 @@ func workerCommand() *cobra.Command {
 is the token that the gateways expect.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := environment(cmd); err != nil {
-				return err
-			}
-			logger, err := logs.logger()
+			logger, err := logs.begin(cmd)
 			if err != nil {
 				return err
 			}
@@ -250,10 +244,7 @@ Debian's engines. PARLEY_SPEECH_TOKEN in the environment is the token that its
 clients must present; without one it serves loopback only.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := environment(cmd); err != nil {
-				return err
-			}
-			logger, err := logs.logger()
+			logger, err := logs.begin(cmd)
 			if err != nil {
 				return err
 			}

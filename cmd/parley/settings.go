@@ -37,6 +37,14 @@ func (l *logFlags) bind(f *pflag.FlagSet, level, format string) {
 	f.StringVar(&l.format, "log-format", format, "text or json")
 }
 
+// begin takes the environment into a command's flags and gives its logger.
+func (l *logFlags) begin(cmd *cobra.Command) (*slog.Logger, error) {
+	if err := environment(cmd); err != nil {
+		return nil, err
+	}
+	return l.logger()
+}
+
 func (l logFlags) logger() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.level)); err != nil {
