@@ -113,7 +113,6 @@ type session struct {
 
 	// What is said.
 	responses map[uint32]*response
-	newest    uint32    // the highest number of them, in this conversation
 	current   *response // being spoken
 	cutAt     time.Time // of a clear that is not yet written
 
