@@ -395,15 +395,17 @@ func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 	return nil
 }
 
-// act is typing or touching: it hushes the kiosk and asks for an answer.
+// act is typing or touching: it hushes the kiosk and asks for an answer. What was
+// typed is signalled before the cut, as speech is: when the conversation learns
+// that it was interrupted, it knows by what.
 func (s *session) act(seq int64, sig workflows.Signal, now time.Time) {
 	s.converse()
+	s.signal(item{seq: seq, start: true, Signal: sig})
 	s.interrupt("input", 0, now)
 	s.askedAt = now
 	s.listen = nil
 	s.showButtons()
 	s.show(thinking)
-	s.signal(item{seq: seq, start: true, Signal: sig})
 }
 
 // converse makes sure that a conversation is under way and knows that the kiosk

@@ -252,8 +252,8 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 	case Touched:
 		c.Inbox = append(c.Inbox, &Input{How: ByTouch, Text: s.Text})
 	case Interrupted:
-		// The response's own activities report what was heard; the signal makes the
-		// moment visible to an operator.
+		// What was heard, the response's own activity reports.
+		c.Cut = max(c.Cut, s.Response)
 	default:
 		workflow.GetLogger(ctx).Warn("unknown kind of signal dropped", "kind", s.Kind)
 	}

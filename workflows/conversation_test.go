@@ -35,6 +35,7 @@ type visit struct {
 	searching  time.Duration
 	performing time.Duration
 	fail       map[string]error // activity → how it fails
+	cut        map[int]bool     // responses that the customer interrupts after one second
 }
 
 // newVisit sets a plan up with a voice that takes two seconds for each response.
@@ -95,7 +96,11 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 				text = spoken[in.Response]
 			}
 			v.said = append(v.said, in.Step+": "+text)
-			return activities.SpeakResult{Response: in.Response, Text: text, Heard: text, PlayedMs: 2000, TotalMs: 2000}, nil
+			result := activities.SpeakResult{Response: in.Response, Text: text, Heard: text, PlayedMs: 2000, TotalMs: 2000}
+			if v.cut[in.Response] {
+				result.Heard, result.PlayedMs, result.Interrupted = "", 1000, true
+			}
+			return result, nil
 		}).After(2 * time.Second)
 	v.env.OnActivity(activities.Perform, mock.Anything, mock.Anything).Return(activities.PerformResult{}, nil).
 		AfterFn(func() time.Duration { return v.performing })
@@ -258,6 +263,24 @@ func TestWhoSpeaksBeforeTheQuestionIsNotAsked(t *testing.T) {
 	v.run()
 	v.wantSaid("greet: Welcome.", "answer: Hammers are in aisle 4.", "more: Anything else?",
 		"more: Are you still there?", "more: I will be here.")
+}
+
+// The voice reports the cut before the gateway's signals arrive; still nobody
+// asks a question that the customer is already answering.
+func TestWhoInterruptsIsAnsweredAndNotAsked(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.passages = hammers
+	v.answers["nails"], v.answers["hammers"] = "Nails are in aisle 5.", "Hammers are in aisle 4."
+	v.cut = map[int]bool{3: true}
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Typed, Seq: 1, Text: "nails"})
+	late := 7*time.Second + 300*time.Millisecond // the response began at 5.05 s and is reported cut at 7.05 s
+	v.transcript[1] = "yes please"
+	v.at(late, workflows.Signal{Kind: workflows.SpeechStarted, Utterance: 1})
+	v.at(late, workflows.Signal{Kind: workflows.Interrupted, Response: 3, PlayedMs: 1000})
+	v.run()
+	if len(v.said) < 4 || v.said[3] != "ask: What are you looking for?" {
+		t.Errorf("after the interruption the kiosk said %q; want it to take the answer to the question it had not asked", v.said)
+	}
 }
 
 func TestAMessageSentTwiceIsHeardOnce(t *testing.T) {

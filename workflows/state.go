@@ -27,6 +27,7 @@ type State struct {
 	Language   string           `json:"language"`
 	Turns      int              `json:"turns"`
 	Responses  int              `json:"responses"` // the last response's number
+	Cut        int              `json:"cut"`       // the last response of which the gateway said that it was cut
 	Utterance  string           `json:"utterance"` // what the customer said last
 	LastPrompt string           `json:"last_prompt"`
 	Transcript []Line           `json:"transcript"`

@@ -93,6 +93,9 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (string, err
 	}
 	if said.Interrupted {
 		c.heard(said.Heard, true)
+		if err := c.awaitCut(ctx, n); err != nil {
+			return "", err
+		}
 	} else {
 		c.heard(said.Text, false)
 	}
@@ -100,6 +103,17 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (string, err
 		return answered.Text, nil
 	}
 	return said.Text, nil
+}
+
+// awaitCut waits for the gateway's word on an interrupted response. What the
+// customer said over it was signalled just before, so that from here on it is in
+// the inbox and nobody asks a question that is already being answered.
+func (c *conversation) awaitCut(ctx workflow.Context, n int) error {
+	if c.Cut >= n {
+		return nil
+	}
+	_, err := workflow.AwaitWithTimeout(ctx, time.Second, func() bool { return c.Cut >= n })
+	return err
 }
 
 // heard writes a line of the kiosk's into the transcript.

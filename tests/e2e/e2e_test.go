@@ -345,7 +345,7 @@ func TestACustomerInterrupts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text, _ := v.answer(mark, answer); !strings.Contains(text, "aisle 4") {
-		t.Errorf("what was said over the answer is answered with %q", text)
+		t.Errorf("what was said over the answer is answered with %q\n%s", text, v.k.Story())
 	}
 	mark = v.k.Mark()
 	if err := v.k.Leave(); err != nil {
