@@ -38,7 +38,6 @@ const (
 	Generate   = "Generate"
 	Speak      = "Speak"
 	Perform    = "Perform"
-	Understand = "Understand" // local: it runs inside the conversation's own worker
 )
 
 // Place says where the kiosk of a conversation can be reached on the media plane.

@@ -161,6 +161,19 @@ func (e *ModelError) Error() string {
 // two texts that have nothing to do with each other.
 const unrelated = 0.5
 
+// Embed gives the vectors of records, in their order, by what they mean.
+func Embed(ctx context.Context, embedder Embedder, records []Record) ([][]float32, error) {
+	texts := make([]string, len(records))
+	for i, r := range records {
+		texts[i] = r.Meaning()
+	}
+	vectors, err := embedder.EmbedPassages(ctx, texts)
+	if err != nil {
+		return nil, fmt.Errorf("embed %d passages: %w", len(texts), err)
+	}
+	return vectors, nil
+}
+
 // Closeness maps the cosine of two embeddings to a score, 0..1: texts that have
 // nothing to do with each other are 0, the same text is 1. Models differ, so a
 // store that relies on a threshold should look at its own scores with

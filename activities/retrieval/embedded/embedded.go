@@ -233,13 +233,9 @@ func (x *Index) embed(ctx context.Context, name retrieval.Collection, c *collect
 	if err := x.checkModel(name, c, 0); err != nil {
 		return nil, err
 	}
-	texts := make([]string, len(records))
-	for i, r := range records {
-		texts[i] = r.Meaning()
-	}
-	vectors, err := x.embedder.EmbedPassages(ctx, texts)
+	vectors, err := retrieval.Embed(ctx, x.embedder, records)
 	if err != nil {
-		return nil, fmt.Errorf("embed %d passages: %w", len(texts), err)
+		return nil, err
 	}
 	dim := len(vectors[0])
 	if err := x.checkModel(name, c, dim); err != nil {

@@ -345,13 +345,9 @@ func (x *Index) embed(ctx context.Context, c retrieval.Collection, name string, 
 	if err := x.checkModel(c, have, 0); err != nil {
 		return nil, err
 	}
-	texts := make([]string, len(records))
-	for i, r := range records {
-		texts[i] = r.Meaning()
-	}
-	vectors, err := x.embedder.EmbedPassages(ctx, texts)
+	vectors, err := retrieval.Embed(ctx, x.embedder, records)
 	if err != nil {
-		return nil, fmt.Errorf("embed %d passages: %w", len(texts), err)
+		return nil, err
 	}
 	return vectors, x.ensure(ctx, c, name, len(vectors[0]))
 }
