@@ -5,6 +5,7 @@
 package activities
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -23,10 +24,11 @@ const (
 	PoolLLM          Pool = "llm"
 	PoolTTS          Pool = "tts"
 	PoolAvatar       Pool = "avatar"
+	PoolAction       Pool = "action" // the store's own services; no GPU
 )
 
 // Pools lists every pool.
-var Pools = []Pool{PoolConversation, PoolSTT, PoolRetrieval, PoolLLM, PoolTTS, PoolAvatar}
+var Pools = []Pool{PoolConversation, PoolSTT, PoolRetrieval, PoolLLM, PoolTTS, PoolAvatar, PoolAction}
 
 // Queue is the task queue of a store's pool, "<store>/<pool>".
 func Queue(store string, pool Pool) string { return store + "/" + string(pool) }
@@ -38,6 +40,8 @@ const (
 	Generate   = "Generate"
 	Speak      = "Speak"
 	Perform    = "Perform"
+	Understand = "Understand"
+	Call       = "Call"
 )
 
 // Place says where the kiosk of a conversation can be reached on the media plane.
@@ -116,14 +120,90 @@ type GenerateInput struct {
 	// Cover is written before the answer when no token has come after CoverAfter;
 	// of a streamed answer only.
 	Cover string `json:"cover,omitempty"`
+	// Schema is the JSON Schema of the answer, which is then one JSON value; of an
+	// answer that is not streamed.
+	Schema json.RawMessage `json:"schema,omitempty"`
 }
 
 // GenerateResult is the whole answer.
 type GenerateResult struct {
 	Text         string `json:"text"`
+	Value        any    `json:"value,omitempty"` // the answer to a Schema, which it fulfils
 	Model        string `json:"model"`
 	FirstTokenMs int64  `json:"first_token_ms"`
 	Ms           int64  `json:"ms"`
+}
+
+// UnderstandInput asks the language model what an utterance means where the
+// step's own grammar does not know: one call for slots and intents together. Its
+// answer is held to a JSON Schema made of these.
+type UnderstandInput struct {
+	Place     Place         `json:"place"`
+	Step      string        `json:"step"`
+	Language  string        `json:"language"`
+	Now       time.Time     `json:"now"`       // at the store, for "tomorrow"
+	Prompt    string        `json:"prompt"`    // what the kiosk asked
+	Utterance string        `json:"utterance"` // what the customer answered
+	History   []Said        `json:"history,omitempty"`
+	Slots     []SlotMeaning `json:"slots"`   // the slot that is asked for first, then those that may be told too
+	Intents   []Meaning     `json:"intents"` // and flows to digress into: what else the customer may want
+}
+
+// A SlotMeaning describes a slot to the language model.
+type SlotMeaning struct {
+	Name   string   `json:"name"`
+	About  string   `json:"about,omitempty"`
+	Type   string   `json:"type"`             // flow.Type
+	Values []string `json:"values,omitempty"` // what it can be, where that is known
+	// Correct: not asked for now; only taken when the customer takes it back.
+	Correct bool `json:"correct,omitempty"`
+}
+
+// A Meaning is something that a customer may want.
+type Meaning struct {
+	Name    string   `json:"name"`
+	About   string   `json:"about,omitempty"`
+	Phrases []string `json:"phrases,omitempty"` // examples, in the language
+}
+
+// UnderstandResult is what the model made of it: an intent, or values, or
+// nothing. The values are as the model wrote them and still have to pass the
+// slots' own rules.
+type UnderstandResult struct {
+	Intent string         `json:"intent,omitempty"` // a Meaning's name
+	Values map[string]any `json:"values,omitempty"` // slot → value
+	Model  string         `json:"model"`
+	Ms     int64          `json:"ms"`
+}
+
+// CallInput runs one action of the catalogue.
+type CallInput struct {
+	Store        string         `json:"store"`
+	Kiosk        string         `json:"kiosk"`
+	Conversation string         `json:"conversation"`
+	Step         string         `json:"step"`
+	Action       string         `json:"action"` // "shop.hold_item"
+	Args         map[string]any `json:"args"`
+	Key          string         `json:"key"` // the idempotency key
+	Language     string         `json:"language"`
+}
+
+// CallResult is what the action answered, which fulfils its schema.
+type CallResult struct {
+	Value  any   `json:"value,omitempty"`
+	Status int   `json:"status"` // HTTP
+	Ms     int64 `json:"ms"`
+}
+
+// A Screen is shown to a customer beside what is said, all its texts filled in.
+type Screen struct {
+	Title   string   `json:"title,omitempty"`
+	Text    string   `json:"text,omitempty"`
+	Picture string   `json:"picture,omitempty"` // a file of the store: "media/a4.jpg"
+	Map     string   `json:"map,omitempty"`     // an SVG file of the store
+	Mark    string   `json:"mark,omitempty"`    // id of the element of Map to light up
+	Alt     string   `json:"alt,omitempty"`
+	Buttons []Button `json:"buttons,omitempty"`
 }
 
 // A Button is a touch button that a kiosk shows while it listens.
@@ -148,8 +228,10 @@ type SpeakInput struct {
 	Step      string     `json:"step"`
 	Text      string     `json:"text,omitempty"`
 	Language  string     `json:"language"`
-	BargeIn   string     `json:"barge_in"`            // "speech" or "none"
+	BargeIn   string     `json:"barge_in"`            // "speech", "hotword" (speech is heard, and the conversation decides) or "none"
 	MinWords  int        `json:"min_words,omitempty"` // of barge-in by speech
+	Gesture   string     `json:"gesture,omitempty"`   // of the avatar, as it begins
+	Screen    *Screen    `json:"screen,omitempty"`    // shown as it begins
 	Listening *Listening `json:"listening,omitempty"` // set when the kiosk listens next
 }
 
@@ -165,19 +247,18 @@ type SpeakResult struct {
 	Voice        string `json:"voice"`
 }
 
-// PerformInput moves the avatar along with one response.
+// PerformInput moves a kiosk's avatar for as long as its session lasts: it
+// follows every response from Response on.
 type PerformInput struct {
-	Place    Place  `json:"place"`
-	Response int    `json:"response"`
-	Step     string `json:"step"`
-	Gesture  string `json:"gesture,omitempty"`
-	Language string `json:"language"`
+	Place    Place `json:"place"`
+	Response int   `json:"response"` // the first to perform
 }
 
 // PerformResult counts what was sent.
 type PerformResult struct {
-	Visemes  int `json:"visemes"`
-	Gestures int `json:"gestures"`
+	Responses int `json:"responses"`
+	Visemes   int `json:"visemes"`
+	Gestures  int `json:"gestures"`
 }
 
 // A Policy is a pool's time limits and retries.
@@ -192,14 +273,16 @@ type Policy struct {
 // Policies is the one table of timeouts, heartbeats and retries. A step's `run`
 // may shorten Attempt and lower or raise Attempts, nothing else.
 //
-// Speak and Perform last as long as the audio plays, so their attempts are long
-// and their heartbeats are what notices a dead worker.
+// Speak lasts as long as its audio plays and Perform as long as the kiosk's
+// session, so their attempts are long and their heartbeats are what notices a
+// dead worker. A zero bounds nothing.
 var Policies = map[Pool]Policy{
 	PoolSTT:       {Attempt: 40 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
 	PoolRetrieval: {Attempt: 3 * time.Second, Queue: 3 * time.Second, Heartbeat: 0, Attempts: 3, Backoff: 100 * time.Millisecond},
 	PoolLLM:       {Attempt: 30 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
 	PoolTTS:       {Attempt: 3 * time.Minute, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 3, Backoff: 100 * time.Millisecond},
-	PoolAvatar:    {Attempt: 3 * time.Minute, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
+	PoolAvatar:    {Attempt: 3 * time.Hour, Queue: 0, Heartbeat: 3 * time.Second, Attempts: 0, Backoff: 100 * time.Millisecond},
+	PoolAction:    {Attempt: 10 * time.Second, Queue: 5 * time.Second, Heartbeat: 0, Attempts: 3, Backoff: 200 * time.Millisecond},
 }
 
 // CoverAfter is how long a customer is left in silence before a step's cover

@@ -5,18 +5,50 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"cel.dev/cel-go/common/types"
 )
 
-// An Understanding is what a step's own grammar made of an utterance: an intent,
-// a value for its slot, or neither and why.
+// Heard is what reached a listening step.
+type Heard struct {
+	Step     string
+	Language string // BCP 47: the conversation's
+	Text     string // what was said or typed
+	Touched  string // the value of a touched button; Text is empty then
+	// Now is the time at the store, in its zone, for "tomorrow" and "in an hour".
+	Now time.Time
+	// Options are the values of Collect.Options.
+	Options []string
+	// Confirming is the value that the customer was asked to confirm, nil when
+	// they were not. The answer is yes, no, or another value.
+	Confirming any
+}
+
+// An Understanding is what a step's own grammar, or the language model, made of
+// what was heard: an intent, or values, or neither and why.
 type Understanding struct {
-	Intent string // the name of an intent; Value is nil then
-	Value  any    // string, bool, int64 or float64, by the slot's type
-	OK     bool   // Intent or Value is set
-	Why    string // when not OK: for operators, never spoken
+	OK bool `json:"ok"` // Intent, Values or Confirmed is set
+
+	Intent   string `json:"intent,omitempty"`   // the name of an intent
+	Flow     string `json:"flow,omitempty"`     // of a digression: which of its flows
+	Language string `json:"language,omitempty"` // heard.language: the language that an intent's words name
+
+	// Values are what was told, by slot, each of its slot's type and past its
+	// rules: the slot that was asked for, those of Collect.Also, and with the
+	// intent that corrects, those that were taken back.
+	Values map[string]any `json:"values,omitempty"`
+	// Confirmed answers Heard.Confirming: "yes" or "no". With "no" Values may hold
+	// the right value.
+	Confirmed string `json:"confirmed,omitempty"`
+
+	// When not OK:
+	Why     string `json:"why,omitempty"`     // for operators, never spoken
+	Invalid any    `json:"invalid,omitempty"` // the value that Valid or Pattern refused
+	// AskModel says that the language model may understand what the grammar did
+	// not, or must say whether a text is an intent.
+	AskModel bool `json:"ask_model,omitempty"`
 }
 
 // maxTextLen is a slot's max_len where the author gave none, in characters.
@@ -34,7 +66,8 @@ const maxAround = 4
 // text slots, the text as it is. It is pure.
 //
 //workflowcheck:ignore
-func (p *Program) Understand(step, lang, utterance, touched string) Understanding {
+func (p *Program) Understand(h Heard) Understanding {
+	step, lang, utterance, touched := h.Step, h.Language, h.Text, h.Touched
 	name, slot, listens := p.plan.slotOf(step)
 	g := grammar{plan: p.plan, slot: slot, lang: lang, words: wordsOf(lang)}
 	if touched != "" {
@@ -77,7 +110,7 @@ func (p *Plan) slotOf(step string) (string, Slot, bool) {
 func (p *Program) accept(slot string, v any) Understanding {
 	prg, ok := p.valid[slot]
 	if !ok {
-		return Understanding{Value: v, OK: true}
+		return Understanding{Values: map[string]any{slot: v}, OK: true}
 	}
 	expr := p.plan.Slots[slot].Valid
 	val, _, err := prg.Eval(map[string]any{"value": v})
@@ -87,7 +120,7 @@ func (p *Program) accept(slot string, v any) Understanding {
 	if val != types.True {
 		return Understanding{Why: fmt.Sprintf("slot %q: the value is refused by valid %q", slot, expr)}
 	}
-	return Understanding{Value: v, OK: true}
+	return Understanding{Values: map[string]any{slot: v}, OK: true}
 }
 
 // A grammar reads utterances in one language for one slot.

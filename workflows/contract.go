@@ -17,19 +17,46 @@ const ConversationType = "Conversation"
 // kiosk has at most one conversation.
 func ConversationID(store, kiosk string) string { return "kiosk/" + store + "/" + kiosk }
 
-// Names of the signal and the query.
+// Names of the signals, the query and the update.
 const (
-	KioskSignal = "kiosk"
-	StatusQuery = "status"
+	KioskSignal   = "kiosk"   // a Signal, from a gateway
+	EventSignal   = "event"   // an Event, from another system
+	StatusQuery   = "status"  // answers a Status
+	HandoffUpdate = "handoff" // takes a HandoffAnswer, from staff; refused when nobody is waiting
 )
+
+// An Event tells a conversation of something outside it, for which a `wait` may
+// be waiting. One that comes before its wait is kept, the last of each name.
+type Event struct {
+	Name string `json:"name"`
+	Data any    `json:"data,omitempty"`
+}
+
+// A HandoffAnswer is what staff say to a call for them.
+type HandoffAnswer struct {
+	ID     string `json:"id"` // of the Handoff that is answered
+	Accept bool   `json:"accept"`
+	By     string `json:"by"` // who answers
+}
+
+// A Handoff is a call for staff that nobody has answered yet.
+type Handoff struct {
+	ID      string    `json:"id"` // unique within the conversation
+	Team    string    `json:"team"`
+	Step    string    `json:"step"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
+	Summary string    `json:"summary,omitempty"` // of the conversation, for staff; without sensitive words
+}
 
 // A Visit is the Conversation's input. The plan travels in it.
 type Visit struct {
-	Store  string         `json:"store"`
-	Kiosk  string         `json:"kiosk"`
-	Plan   flow.Plan      `json:"plan"`
-	Inputs map[string]any `json:"inputs,omitempty"`
-	State  *State         `json:"state,omitempty"` // set when a long conversation continues as new
+	Store    string         `json:"store"`
+	Kiosk    string         `json:"kiosk"`
+	Plan     flow.Plan      `json:"plan"`
+	Inputs   map[string]any `json:"inputs,omitempty"`
+	State    *State         `json:"state,omitempty"`     // set when a long conversation continues as new
+	TimeZone string         `json:"time_zone,omitempty"` // the store's, IANA; default UTC
 	// ContinueAfter is the length of a history, in events, after which the
 	// conversation continues as new; 0: when Temporal suggests it.
 	ContinueAfter int `json:"continue_after,omitempty"`
@@ -79,6 +106,10 @@ type Status struct {
 	Language   string           `json:"language"`
 	Turns      int              `json:"turns"`
 	Listening  bool             `json:"listening"`
+	Within     []string         `json:"within,omitempty"`  // flows that wait for the one at Step, outermost first
+	Handoff    *Handoff         `json:"handoff,omitempty"` // staff is being called
+	Vars       map[string]any   `json:"vars"`
+	Taken      map[string]int   `json:"taken"` // how often each way was taken; see Way
 	Place      activities.Place `json:"place"`
 	Slots      map[string]any   `json:"slots"`
 	Transcript []Line           `json:"transcript"`
@@ -101,4 +132,12 @@ type Summary struct {
 	Turns      int    `json:"turns"`
 	Language   string `json:"language"`
 	Transcript []Line `json:"transcript"`
+	// Taken counts the ways that the conversation took; see Way.
+	Taken map[string]int `json:"taken,omitempty"`
 }
+
+// Way names a way out of a step, as Taken counts it: "flow/step>next>other",
+// "flow/step>case 2>other", "flow/step>timeout>other" (caught, or an outcome of
+// run_flow), "flow/step>no_input>other", "flow/step>no_match>other",
+// "flow/step>intent cancel>other". An `end` has the way "flow/step>end>".
+func Way(flow, step, how, to string) string { return flow + "/" + step + ">" + how + ">" + to }

@@ -94,7 +94,7 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect) (string, er
 			}
 			ask = c.LastPrompt
 		case understood.OK:
-			c.Slots[s.Slot] = understood.Value
+			c.Slots[s.Slot] = understood.Values[s.Slot]
 			c.Answered[s.Slot] = true
 			c.followLanguage()
 			return "", nil
@@ -130,7 +130,7 @@ func (c *conversation) understand(ctx workflow.Context, in *Input) flow.Understa
 	var understood flow.Understanding
 	options := workflow.SideEffectOptions{Summary: c.Step + " · understand"}
 	value := workflow.SideEffectWithOptions(ctx, options, func(workflow.Context) any {
-		return c.program.Understand(c.Step, c.Language, text, touched)
+		return c.program.Understand(flow.Heard{Step: c.Step, Language: c.Language, Text: text, Touched: touched})
 	})
 	if err := value.Get(&understood); err != nil {
 		return flow.Understanding{Why: err.Error()}

@@ -71,7 +71,7 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (string, err
 	apart, rest := workflow.NewDisconnectedContext(ctx)
 	c.performers = append(c.performers, workflow.ExecuteActivity(c.on(apart, activities.PoolAvatar, c.Step, n, "perform", flow.Run{}),
 		activities.Perform, activities.PerformInput{
-			Place: c.Place, Response: n, Step: c.Step, Gesture: u.gesture, Language: c.Language,
+			Place: c.Place, Response: n,
 		}))
 
 	var answered activities.GenerateResult

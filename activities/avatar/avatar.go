@@ -5,11 +5,8 @@ package avatar
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"slices"
-	"strings"
 
 	"google.golang.org/grpc"
 
@@ -37,9 +34,6 @@ func New(gateways *media.Client, log *slog.Logger) *Performer {
 // given again, and cues of the past do nothing.
 func (p *Performer) Perform(ctx context.Context, in activities.PerformInput) (activities.PerformResult, error) {
 	var result activities.PerformResult
-	if in.Gesture != "" && !slices.Contains(Gestures, in.Gesture) {
-		return result, activities.Permanent(activities.KindInvalid, fmt.Errorf("gesture %q is none of %s", in.Gesture, strings.Join(Gestures, ", ")))
-	}
 	defer session.Beat(ctx, nil)()
 
 	gateway, release, err := session.Join(p.media, in.Place)
@@ -63,7 +57,7 @@ func (p *Performer) Perform(ctx context.Context, in activities.PerformInput) (ac
 	if err != nil {
 		return result, err
 	}
-	p.log.Debug("performed", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
+	p.log.Debug("performed", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation,
 		"visemes", result.Visemes, "gestures", result.Gestures)
 	return result, nil
 }
@@ -72,10 +66,6 @@ func (p *Performer) Perform(ctx context.Context, in activities.PerformInput) (ac
 func follow(stream grpc.BidiStreamingClient[media.Cues, media.Timeline], in activities.PerformInput) (activities.PerformResult, error) {
 	var result activities.PerformResult
 	first := &media.Cues{Place: session.Place(in.Place), Response: uint32(in.Response)}
-	if in.Gesture != "" {
-		first.Cues = []*media.Cue{{Gesture: in.Gesture}}
-		result.Gestures++
-	}
 	if err := stream.Send(first); err != nil && !errors.Is(err, io.EOF) {
 		return result, err
 	}
