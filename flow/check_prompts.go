@@ -34,6 +34,12 @@ func (t *tree) promptUses() []use {
 	}
 	ladder(t.noInput, "the default `no_input`")
 	ladder(t.noMatch, "the default `no_match`")
+	for _, in := range t.intents {
+		out = append(out, use{promptUse{key: in.say}, fmt.Sprintf("intent %q", in.name.Value)})
+	}
+	for _, s := range t.slots {
+		out = append(out, use{promptUse{key: s.invalid, own: []string{"value"}}, fmt.Sprintf("`invalid` of slot %q", s.name.Value)})
+	}
 	for _, s := range t.steps {
 		by := fmt.Sprintf("step %q", s.name.Value)
 		for _, p := range s.facts.prompts {

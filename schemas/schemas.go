@@ -7,7 +7,9 @@ import (
 	"bytes"
 	_ "embed" // the schemas are part of the binary
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"sync"
@@ -135,4 +137,41 @@ func element(v any, index string) any {
 		}
 	}
 	return nil
+}
+
+// An InvalidError says why a document is no JSON Schema.
+type InvalidError struct {
+	Way     []string // keys and indexes to the place in the document; nil: not known
+	Message string
+}
+
+func (e *InvalidError) Error() string { return e.Message }
+
+// CheckSchema says why a document is no JSON Schema (draft-07 or what its $schema
+// names), or nil. References to other documents are refused.
+func CheckSchema(src []byte) *InvalidError {
+	c := jsonschema.NewCompiler()
+	c.Draft = jsonschema.Draft7
+	c.LoadURL = func(string) (io.ReadCloser, error) {
+		return nil, errors.New("a reference to another document is not allowed")
+	}
+	err := c.AddResource("schema.json", bytes.NewReader(src))
+	if err == nil {
+		_, err = c.Compile("schema.json")
+	}
+	if err == nil {
+		return nil
+	}
+	var broken *jsonschema.ValidationError
+	if !errors.As(err, &broken) {
+		var where *jsonschema.SchemaError
+		if errors.As(err, &where) {
+			err = where.Err
+		}
+		return &InvalidError{Message: err.Error()}
+	}
+	for len(broken.Causes) > 0 {
+		broken = broken.Causes[0]
+	}
+	return &InvalidError{Way: split(broken.InstanceLocation), Message: broken.Message}
 }
