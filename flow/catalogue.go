@@ -428,6 +428,7 @@ func (r *catalogueReader) namedErrors(a *Action, n node) {
 		}
 		when := p.val.field("when")
 		e.Pointer, e.Value, _ = strings.Cut(when.text().Value, "=")
+		before := len(*r.ds)
 		if slices.Contains(reservedErrors, e.Name) {
 			r.ds.errorf(codeActionError, p.key.at, "name it after what has happened, like not_in_stock", "every action can fail with `%s` anyway", e.Name)
 		}
@@ -440,7 +441,9 @@ func (r *catalogueReader) namedErrors(a *Action, n node) {
 				break
 			}
 		}
-		a.Errors = append(a.Errors, e)
+		if len(*r.ds) == before { // what is wrong in itself hides no other
+			a.Errors = append(a.Errors, e)
+		}
 	}
 }
 
