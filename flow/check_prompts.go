@@ -59,6 +59,7 @@ func (t *tree) promptUses() []use {
 func checkPrompts(t *tree, ds *Diagnostics) {
 	used, missing := map[string]bool{}, map[string]bool{}
 	templates := t.templates(ds)
+	passed := t.passed()
 	for _, u := range t.promptUses() {
 		key := u.key.Value
 		used[key] = true
@@ -66,16 +67,15 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 			missing[key] = true // once is enough
 			t.checkTranslated(u, ds)
 		}
-		wanted := map[string]bool{}
-		complete := true
+		group := passed.of(u.with)
 		for _, f := range t.prompts {
 			parts, ok := templates[f][key]
-			complete = complete && ok
+			group.unread = group.unread || !ok
 			for _, p := range parts {
-				if !p.placeholder {
+				if !p.placeholder || slices.Contains(u.own, p.text) {
 					continue
 				}
-				wanted[p.text] = true
+				group.wanted[p.text] = true
 				if !slices.ContainsFunc(u.with, func(w pair) bool { return w.key.Value == p.text }) {
 					text := f.byKey[key]
 					ds.errorf(codePlaceholder, pieceOf(text, p.offset, len(p.text)+2), "", "%s %q uses {%s}; %s passes %s",
@@ -83,11 +83,10 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 				}
 			}
 		}
-		for _, w := range u.with {
-			if complete && len(t.prompts) > 0 && !wanted[w.key.Value] {
-				ds.warnf(codeUnusedWith, w.key.at, "", "%s passes %q, but %q does not use {%s} in any language", u.by, w.key.Value, key, w.key.Value)
-			}
-		}
+		group.by, group.keys = u.by, append(group.keys, fmt.Sprintf("%q", key))
+	}
+	if len(t.prompts) > 0 {
+		passed.report(ds)
 	}
 	if t.damaged {
 		return // what seems unused may be used where it cannot be read
@@ -104,6 +103,77 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 			}
 		}
 	}
+}
+
+// A passing is what one `with` passes to the prompts, and the files, beside it.
+type passing struct {
+	with   []pair
+	wanted map[string]bool // placeholders in any of them
+	unread bool            // a prompt is missing or cannot be read
+	by     string
+	keys   []string
+}
+
+type passings []*passing
+
+// passed are the flow's, with what the names of files want.
+func (t *tree) passed() *passings {
+	ps := &passings{}
+	for _, s := range t.allSteps() {
+		for _, f := range s.facts.files {
+			for _, name := range placeholders(f.name.Value) {
+				ps.of(f.with).wanted[name] = true
+			}
+		}
+	}
+	return ps
+}
+
+// of finds the passing of a `with`, or adds it. Nothing passed has its own.
+func (ps *passings) of(with []pair) *passing {
+	for _, p := range *ps {
+		if len(with) > 0 && p.with[0].key.at.pos == with[0].key.at.pos {
+			return p
+		}
+	}
+	p := &passing{with: with, wanted: map[string]bool{}}
+	if len(with) > 0 {
+		*ps = append(*ps, p)
+	}
+	return p
+}
+
+// report tells what is passed for nothing.
+func (ps *passings) report(ds *Diagnostics) {
+	for _, p := range *ps {
+		for _, w := range p.with {
+			if p.unread || p.wanted[w.key.Value] || len(p.keys) == 0 {
+				continue
+			}
+			verb := "does"
+			if len(p.keys) > 1 {
+				verb = "do"
+			}
+			ds.warnf(codeUnusedWith, w.key.at, "", "%s passes %q, but %s %s not use {%s} in any language", p.by, w.key.Value,
+				strings.Join(p.keys, ", "), verb, w.key.Value)
+		}
+	}
+}
+
+// placeholders are the names in a template; those of one that cannot be read are
+// reported elsewhere.
+func placeholders(text string) []string {
+	parts, err := parseTemplate(text)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, p := range parts {
+		if p.placeholder {
+			out = append(out, p.text)
+		}
+	}
+	return out
 }
 
 // passes lists what a step passes, for a message.

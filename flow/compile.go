@@ -30,6 +30,7 @@ type Source struct {
 	// Collections are the knowledge collections that there are; nil: not known,
 	// and `retrieve.index` is not checked.
 	Collections []string
+	Actions     *Catalogue // what flows can `call`; nil: not known, and `call` is not checked
 }
 
 // checks all run over a parsed flow; each reports what it finds and none stops.
@@ -82,7 +83,7 @@ func analyse(in Source) (*tree, Diagnostics) {
 		return nil, ds // to check it all is what the bound forbids
 	}
 	t := parseTree(src, broken)
-	t.collections = in.Collections
+	t.collections, t.actions = in.Collections, in.Actions
 	t.files = in.FS
 	t.published = &shelf{files: in.FS, calls: map[string]*called{}}
 	t.prompts = readPrompts(in.FS, t, &ds)

@@ -10,7 +10,8 @@ import (
 type tree struct {
 	src         *source
 	collections []string // the knowledge collections there are; nil: not known
-	files       fs.FS    // the store's folder
+	actions     *Catalogue
+	files       fs.FS // the store's folder
 	published   *shelf
 
 	name, about, version Text
