@@ -121,7 +121,7 @@ func (t *tree) passed() *passings {
 	ps := &passings{}
 	for _, s := range t.allSteps() {
 		for _, f := range s.facts.files {
-			for _, name := range placeholders(f.name.Value) {
+			for _, name := range Placeholders(f.name.Value) {
 				ps.of(f.with).wanted[name] = true
 			}
 		}
@@ -158,22 +158,6 @@ func (ps *passings) report(ds *Diagnostics) {
 				strings.Join(p.keys, ", "), verb, w.key.Value)
 		}
 	}
-}
-
-// placeholders are the names in a template; those of one that cannot be read are
-// reported elsewhere.
-func placeholders(text string) []string {
-	parts, err := parseTemplate(text)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, p := range parts {
-		if p.placeholder {
-			out = append(out, p.text)
-		}
-	}
-	return out
 }
 
 // passes lists what a step passes, for a message.
