@@ -30,7 +30,8 @@ type Source struct {
 	// Collections are the knowledge collections that there are; nil: not known,
 	// and `retrieve.index` is not checked.
 	Collections []string
-	Actions     *Catalogue // what flows can `call`; nil: not known, and `call` is not checked
+	// Actions are what flows can `call`; nil: not known, and `call` is not checked.
+	Actions *Catalogue
 }
 
 // checks all run over a parsed flow; each reports what it finds and none stops.

@@ -67,7 +67,7 @@ func publish(t *testing.T, dir, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, PublishedName(plan.Flow, plan.Version)), append(text, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, PublishedPath(plan.Flow, plan.Version)), append(text, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

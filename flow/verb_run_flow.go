@@ -6,10 +6,10 @@ import (
 )
 
 const (
-	codeCycle        Code = "F601"
-	codeNotPublished Code = "F602"
-	codeLacksLang    Code = "F605"
-	codeOtherFlow    Code = "F606"
+	codeCycle     Code = "F601"
+	codeNoVersion Code = "F602"
+	codeLacksLang Code = "F605"
+	codeOtherFlow Code = "F606"
 )
 
 var runFlowVerb = verb{

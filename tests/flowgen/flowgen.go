@@ -137,7 +137,7 @@ steps:
 	if err != nil {
 		return err
 	}
-	files[flow.PublishedName(plan.Flow, plan.Version)] = &fstest.MapFile{Data: text}
+	files[flow.PublishedPath(plan.Flow, plan.Version)] = &fstest.MapFile{Data: text}
 	return nil
 }
 

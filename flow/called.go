@@ -1,28 +1,15 @@
 package flow
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-const codeBadPublished Code = "F607"
-
-// PublishedDir is the folder of a store that holds its published flows, each the
-// JSON of a Plan under the name that PublishedName gives it. A published version
-// never changes.
-const PublishedDir = "published"
-
-// PublishedName is the file of a published flow, relative to the store's folder.
-func PublishedName(flow, version string) string {
-	return path.Join(PublishedDir, flow+"@"+version+".json")
-}
+const codeUnusable Code = "F608"
 
 // A shelf is the published flows of a store.
 type shelf struct {
@@ -117,9 +104,12 @@ func (s *shelf) find(t *tree, ref Text, ds *Diagnostics) *called {
 		s.notPublished(ref, name, ds)
 		return nil
 	}
-	plan, err := readPublished(s.files, PublishedName(name, v.String()))
+	plan, err := ReadPublished(s.files, name, v.String())
+	if err == nil {
+		_, err = NewProgram(plan)
+	}
 	if err != nil {
-		ds.errorf(codeBadPublished, ref.at, "publish it again with `parley flow publish`, under a new version", "flow %s@%s cannot be used: %v", name, v, err)
+		ds.errorf(codeUnusable, ref.at, "publish it again with `parley flow publish`, under a new version", "flow %s@%s cannot be used: %v", name, v, reason(err))
 		return nil
 	}
 	if way := plan.wayTo(t.name.Value); way != nil {
@@ -146,46 +136,14 @@ func (s *shelf) notPublished(ref Text, name string, ds *Diagnostics) {
 		for _, v := range vs {
 			have = append(have, v.String())
 		}
-		ds.errorf(codeNotPublished, ref.at, "published are "+quoted(have, "and"), "no version of flow %q fits %q", name, ref.Value)
+		ds.errorf(codeNoVersion, ref.at, "published are "+quoted(have, "and"), "no version of flow %q fits %q", name, ref.Value)
 		return
 	}
 	hint := ""
 	if nearest(name, sortedKeys(s.versions)) == "" {
 		hint = "publish it with `parley flow publish`"
 	}
-	ds.errorf(codeNotPublished, ref.at, hint, "flow %q is not published%s", ref.Value, didYouMean(name, sortedKeys(s.versions)))
-}
-
-// maxPlanBytes bounds a published plan with all that it calls.
-const maxPlanBytes = 4 << 20
-
-// readPublished reads a published plan and checks that it is what was published.
-func readPublished(files fs.FS, name string) (*Plan, error) {
-	info, err := fs.Stat(files, name)
-	if err != nil {
-		return nil, reason(err)
-	}
-	if info.Size() > maxPlanBytes {
-		return nil, fmt.Errorf("its file is larger than %d MiB", maxPlanBytes>>20)
-	}
-	text, err := fs.ReadFile(files, name)
-	if err != nil {
-		return nil, reason(err)
-	}
-	var p Plan
-	if err := json.Unmarshal(text, &p); err != nil {
-		return nil, fmt.Errorf("its file is no plan: %w", err)
-	}
-	if PublishedName(p.Flow, p.Version) != name {
-		return nil, fmt.Errorf("its file holds flow %s %s", p.Flow, p.Version)
-	}
-	if err := p.Check(); err != nil {
-		return nil, err
-	}
-	if _, err := NewProgram(&p); err != nil {
-		return nil, errors.Join(errors.New("its expressions cannot be read"), err)
-	}
-	return &p, nil
+	ds.errorf(codeNoVersion, ref.at, hint, "flow %q is not published%s", ref.Value, didYouMean(name, sortedKeys(s.versions)))
 }
 
 // wayTo is how a plan comes to call a flow by name: itself, then those between,
