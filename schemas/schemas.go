@@ -25,6 +25,8 @@ var (
 	PromptsJSON []byte
 	//go:embed actions.v1.json
 	ActionsJSON []byte
+	//go:embed store.v1.json
+	StoreJSON []byte
 )
 
 // A Schema is a compiled schema together with its source.
@@ -41,6 +43,9 @@ var Prompts = sync.OnceValue(func() *Schema { return mustCompile("prompts.v1.jso
 
 // Actions is the schema of one file of the action catalogue.
 var Actions = sync.OnceValue(func() *Schema { return mustCompile("actions.v1.json", ActionsJSON) })
+
+// Store is the schema of store.yaml.
+var Store = sync.OnceValue(func() *Schema { return mustCompile("store.v1.json", StoreJSON) })
 
 // mustCompile panics on a broken schema: it is part of the binary, and a test
 // compiles each.

@@ -7,7 +7,7 @@ import (
 )
 
 func TestSchemasCompile(t *testing.T) {
-	for name, src := range map[string][]byte{"flow.v1.json": FlowJSON, "prompts.v1.json": PromptsJSON, "actions.v1.json": ActionsJSON} {
+	for name, src := range map[string][]byte{"flow.v1.json": FlowJSON, "prompts.v1.json": PromptsJSON, "actions.v1.json": ActionsJSON, "store.v1.json": StoreJSON} {
 		if _, err := Compile(name, src); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -16,7 +16,7 @@ func TestSchemasCompile(t *testing.T) {
 
 // Editors show a field's description, so every field has one.
 func TestEveryFieldHasADescription(t *testing.T) {
-	for name, s := range map[string]*Schema{"flow.v1.json": Flow(), "prompts.v1.json": Prompts(), "actions.v1.json": Actions()} {
+	for name, s := range map[string]*Schema{"flow.v1.json": Flow(), "prompts.v1.json": Prompts(), "actions.v1.json": Actions(), "store.v1.json": Store()} {
 		described(t, name, s.doc, s.doc)
 	}
 }
