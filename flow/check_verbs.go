@@ -39,6 +39,9 @@ func checkVerbs(t *tree, ds *Diagnostics) {
 				ds.errorf(codeUselessHere, f.at, "", "`%s` means nothing on `%s`", f.Value, s.verb.name)
 			}
 		}
+		if s.verb != &generateVerb && s.run.firstToken.there() {
+			ds.errorf(codeUselessHere, s.run.firstToken.at(), "leave it out", "`first_token` means nothing on `%s`", s.verb.name)
+		}
 		s.body.check(t, s, ds)
 		s.checkCatch(ds)
 	}

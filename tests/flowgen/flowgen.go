@@ -341,7 +341,10 @@ func (g *generator) write(i int) {
 		line("    a: [{retrieve: {index: store, query: %q, into: hits}}, {set: {total: size(vars.hits)}}]", g.text())
 		line("    b: [{call: {action: shop.hold, args: {what: %q}, into: ticket}}]", g.text())
 		if g.chance(50) {
-			line("    c: [{generate: {template: %s, into: answer, speak: none}}, {wait: {for: %dms}}]", g.prompt("Think."), g.rand.IntN(3000))
+			line("    c: [{generate: {template: %s, into: answer, speak: none}}, {wait: {for: %dms}}]", g.prompt("Think."), g.rand.IntN(1900))
+		}
+		if g.chance(50) {
+			line("run: {timeout: %ds, cover: %s}", 1+g.rand.IntN(5), g.prompt("It takes a moment."))
 		}
 		g.catch(i, "sold_out", "timeout")
 	case "wait":
