@@ -96,7 +96,11 @@ func (b *callBody) checkAction(t *tree, ds *Diagnostics) (Action, bool) {
 		given[p.key.Value] = true
 		if at < 0 {
 			given[nearest(p.key.Value, names)] = true // as it was meant
-			ds.errorf(codeArg, p.key.at, "", "%q takes no `%s`%s", action.Name, p.key.Value, didYouMean(p.key.Value, names))
+			hint := ""
+			if nearest(p.key.Value, names) == "" {
+				hint = "it takes " + strings.Join(names, ", ")
+			}
+			ds.errorf(codeArg, p.key.at, hint, "%q takes no `%s`%s", action.Name, p.key.Value, didYouMean(p.key.Value, names))
 			continue
 		}
 		b.exprs[i].want, b.exprs[i].code = action.Args[at].Type, codeArg

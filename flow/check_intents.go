@@ -27,6 +27,7 @@ func checkIntents(t *tree, ds *Diagnostics) {
 		if !in.broken {
 			in.checkShape(ds)
 		}
+		var silent []string
 		for _, lang := range t.languages() {
 			if in.hasPhrases(lang.Value) || in.about.Value != "" || in.builtIn(lang.Value) {
 				continue
@@ -37,9 +38,12 @@ func checkIntents(t *tree, ds *Diagnostics) {
 			case len(in.flows) > 0 || in.broken:
 				t.checkFlowsKnown(in, lang.Value, ds)
 			default:
-				ds.errorf(codeUnheard, in.name.at, "add `phrases`, or `about` for the language model", "nobody can say intent %q in %s: it has neither `phrases` nor `about`",
-					name, languageName(lang.Value))
+				silent = append(silent, languageName(lang.Value))
 			}
+		}
+		if len(silent) > 0 {
+			ds.errorf(codeUnheard, in.name.at, "add `phrases`, or `about` for the language model", "nobody can say intent %q in %s: it has neither `phrases` nor `about`",
+				name, strings.Join(silent, " or "))
 		}
 		t.checkLanguageSet(in, ds)
 		for _, p := range in.phrases {
