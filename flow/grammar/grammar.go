@@ -293,3 +293,28 @@ func fold(b *strings.Builder, r rune) {
 		}
 	}
 }
+
+// Raw is what was said as it was written, with its punctuation and single blanks.
+func (w Words) Raw() string {
+	if len(w.list) == 0 {
+		return ""
+	}
+	from, to := w.list[0].from, w.list[len(w.list)-1].to
+	spoken := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
+	for from > 0 {
+		r, size := utf8.DecodeLastRuneInString(w.raw[:from])
+		if spoken(r) {
+			break
+		}
+		from -= size
+	}
+	for to < len(w.raw) {
+		r, size := utf8.DecodeRuneInString(w.raw[to:])
+		if spoken(r) {
+			break
+		}
+		to += size
+	}
+	text := strings.Join(strings.Fields(w.raw[from:to]), " ")
+	return strings.TrimRight(strings.TrimLeft(text, ",;:.!? "), ",;: ")
+}

@@ -19,18 +19,19 @@ type lang struct {
 	suffixed  bool            // an apostrophe ends a name before its suffix, as in Turkish
 	compounds bool            // words of one number are written as one
 
-	numbers  map[string]int // 0 to 19 and the tens
-	articles map[string]bool
-	and      []string // within a number
-	hundred  []string
-	thousand []string
-	point    []string
-	minus    []string
-	halves   map[string]float64 // added to the number before it
-	portions map[string]float64 // numbers by themselves
-	repeats  map[string]int     // "double" five
-	ofNumber string             // "drei und zwanzig": the unit is said before the ten, with this between
-	scores   bool               // "quatre-vingt-dix-sept"
+	numbers     map[string]int // 0 to 19 and the tens
+	articles    map[string]bool
+	numberWords []string // as they are written
+	and         []string // within a number
+	hundred     []string
+	thousand    []string
+	point       []string
+	minus       []string
+	halves      map[string]float64 // added to the number before it
+	portions    map[string]float64 // numbers by themselves
+	repeats     map[string]int     // "double" five
+	ofNumber    string             // "drei und zwanzig": the unit is said before the ten, with this between
+	scores      bool               // "quatre-vingt-dix-sept"
 
 	places  map[string]int  // ordinals that only lists have: "erstes", "deuxième"
 	money   map[string]bool // currencies

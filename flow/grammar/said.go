@@ -249,3 +249,18 @@ func Capital(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]
 }
+
+// Vocabulary are the words that an answer of a kind is made of, for a recogniser:
+// yes and no, the words of numbers, weekdays and months, the letters' names.
+func Vocabulary(tag, kind string) []string {
+	l := Hear(tag, "").lang
+	switch kind {
+	case "bool":
+		return slices.Concat(l.yes, l.no)
+	case "date":
+		return slices.Concat(l.said.weekdays, l.said.months)
+	case "int", "number", "amount", "time", E164, Digits:
+		return l.numberWords
+	}
+	return nil
+}
