@@ -300,6 +300,7 @@ const (
 	KindTimeout    = "timeout"    // a time limit ran out
 	KindInvalid    = "invalid"    // our request was wrong; a second attempt would be too
 	KindAway       = "away"       // the server cannot be reached, or says that it is busy
+	KindUnable     = "unable"     // there is no model that could do it
 	KindGone       = "gone"       // the kiosk's session is not at this gateway
 )
 

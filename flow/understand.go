@@ -24,6 +24,10 @@ type Heard struct {
 	// Confirming is the value that the customer was asked to confirm, nil when
 	// they were not. The answer is yes, no, or another value.
 	Confirming any
+	// Slots are the flow's slots as they are, and Answered names those that the
+	// customer has filled, which are the ones that can be corrected.
+	Slots    map[string]any
+	Answered map[string]bool
 }
 
 // An Understanding is what a step's own grammar, or the language model, made of
@@ -43,11 +47,12 @@ type Understanding struct {
 	// the right value.
 	Confirmed string `json:"confirmed,omitempty"`
 
-	// When not OK:
+	// When not OK, but for AskModel:
 	Why     string `json:"why,omitempty"`     // for operators, never spoken
 	Invalid any    `json:"invalid,omitempty"` // the value that Valid or Pattern refused
 	// AskModel says that the language model may understand what the grammar did
-	// not, or must say whether a text is an intent.
+	// not. It comes with OK when a text slot would take any text: the model says
+	// whether it is an intent, and where it cannot be asked the text stands.
 	AskModel bool `json:"ask_model,omitempty"`
 }
 
@@ -329,10 +334,10 @@ func (g grammar) numeric(n float64) (any, bool) {
 // and no, the intents' phrases.
 //
 //workflowcheck:ignore
-func Expected(p *Plan, step, lang string) []string {
+func (p *Program) Expected(step, lang string, options []string) []string {
 	var phrases []string
-	_, slot, ok := p.slotOf(step)
-	g := grammar{plan: p, slot: slot, lang: lang, words: wordsOf(lang)}
+	_, slot, ok := p.plan.slotOf(step)
+	g := grammar{plan: p.plan, slot: slot, lang: lang, words: wordsOf(lang)}
 	if ok && slot.Type == "enum" {
 		for _, v := range slot.Values {
 			phrases = append(phrases, g.ways(v)...)
@@ -342,7 +347,7 @@ func Expected(p *Plan, step, lang string) []string {
 		phrases = append(phrases, g.words.yes...)
 		phrases = append(phrases, g.words.no...)
 	}
-	for _, in := range p.Intents {
+	for _, in := range p.plan.Intents {
 		phrases = append(phrases, in.Phrases[lang]...)
 	}
 	seen := make(map[string]bool, len(phrases))
@@ -365,12 +370,12 @@ type Button struct {
 // that shows none has none.
 //
 //workflowcheck:ignore
-func Buttons(p *Plan, step, lang string) []Button {
-	_, slot, ok := p.slotOf(step)
-	if !ok || !p.Steps[step].Collect.Buttons {
+func (p *Program) Buttons(step, lang string, options []string) []Button {
+	_, slot, ok := p.plan.slotOf(step)
+	if !ok || !p.plan.Steps[step].Collect.Buttons {
 		return nil
 	}
-	g := grammar{plan: p, slot: slot, lang: lang, words: wordsOf(lang)}
+	g := grammar{plan: p.plan, slot: slot, lang: lang, words: wordsOf(lang)}
 	switch slot.Type {
 	case "enum":
 		buttons := make([]Button, len(slot.Values))
@@ -387,4 +392,38 @@ func Buttons(p *Plan, step, lang string) []Button {
 func capitalise(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return strings.ToUpper(string(r)) + s[n:]
+}
+
+// A SlotMeaning describes a slot to the language model.
+type SlotMeaning struct {
+	Name, About string
+	Type        Type
+	Values      []string // what it can be, where that is known
+	Correct     bool     // answered before; only taken when the customer takes it back
+}
+
+// A Meaning is something that a customer may want, for the language model. Its
+// Name is an intent's, for an intent that changes the language
+// "<intent>:<language>" and for one that digresses "<intent>:<flow>".
+type Meaning struct {
+	Name, About string
+	Phrases     []string // examples, in the conversation's language
+}
+
+// Meanings are what the language model may find in an utterance at a step: the
+// slot that is asked for, those that may be told too and those of answered that
+// can be corrected, and the intents.
+//
+//workflowcheck:ignore
+func (p *Program) Meanings(step, lang string, answered map[string]bool) ([]SlotMeaning, []Meaning) {
+	return nil, nil
+}
+
+// FromModel holds what the language model made of an utterance to the same rules
+// as Understand: intent is a Meaning's name or empty, values are by slot and as
+// the model wrote them.
+//
+//workflowcheck:ignore
+func (p *Program) FromModel(h Heard, intent string, values map[string]any) Understanding {
+	return Understanding{Why: "the language model did not understand it either"}
 }

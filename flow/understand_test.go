@@ -94,8 +94,8 @@ func TestUnderstand(t *testing.T) {
 		{"say", "en", "hello", nil, ""},
 	} {
 		t.Run(c.step+"/"+c.lang+"/"+c.utterance, func(t *testing.T) {
-			got := prog.Understand(c.step, c.lang, c.utterance, "")
-			if !reflect.DeepEqual(got.Value, c.want) || got.Intent != c.intent {
+			got := prog.Understand(Heard{Step: c.step, Language: c.lang, Text: c.utterance})
+			if !reflect.DeepEqual(got.Values[c.step], c.want) || got.Intent != c.intent {
 				t.Errorf("got %+v, want value %#v, intent %q", got, c.want, c.intent)
 			}
 			if got.OK != (c.want != nil || c.intent != "") || got.OK != (got.Why == "") {
@@ -118,14 +118,17 @@ func TestTouchedButtonWins(t *testing.T) {
 		{"hold", "false", false},
 		{"hold", "de", nil}, // a button of an earlier step
 	} {
-		if got := prog.Understand(c.step, "en", "english please", c.touched); !reflect.DeepEqual(got.Value, c.want) {
+		if got := prog.Understand(Heard{Step: c.step, Language: "en", Text: "english please", Touched: c.touched}); !reflect.DeepEqual(got.Values[c.step], c.want) {
 			t.Errorf("%s touched at %s: %+v, want %#v", c.touched, c.step, got, c.want)
 		}
 	}
 }
 
 func TestExpected(t *testing.T) {
-	p := understandPlan()
+	p, err := NewProgram(understandPlan())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		step, lang string
 		first      []string
@@ -134,7 +137,7 @@ func TestExpected(t *testing.T) {
 		{"hold", "de", []string{"ja", "ja gerne"}},
 		{"question", "de", []string{"nein danke", "tschüss", "noch einmal"}},
 	} {
-		got := Expected(p, c.step, c.lang)
+		got := p.Expected(c.step, c.lang, nil)
 		if len(got) < len(c.first) || !slices.Equal(got[:len(c.first)], c.first) {
 			t.Errorf("%s in %s: %q; want it to begin %q", c.step, c.lang, got, c.first)
 		}
@@ -142,7 +145,10 @@ func TestExpected(t *testing.T) {
 }
 
 func TestButtons(t *testing.T) {
-	p := understandPlan()
+	p, err := NewProgram(understandPlan())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		step, lang string
 		want       []Button
@@ -151,7 +157,7 @@ func TestButtons(t *testing.T) {
 		{"hold", "fr", []Button{{"true", "Oui"}, {"false", "Non"}}},
 		{"question", "en", nil},
 	} {
-		if got := Buttons(p, c.step, c.lang); !slices.Equal(got, c.want) {
+		if got := p.Buttons(c.step, c.lang, nil); !slices.Equal(got, c.want) {
 			t.Errorf("%s in %s: %v, want %v", c.step, c.lang, got, c.want)
 		}
 	}

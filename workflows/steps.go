@@ -130,7 +130,7 @@ func (c *conversation) understand(ctx workflow.Context, in *Input) flow.Understa
 	var understood flow.Understanding
 	options := workflow.SideEffectOptions{Summary: c.Step + " · understand"}
 	value := workflow.SideEffectWithOptions(ctx, options, func(workflow.Context) any {
-		return c.program.Understand(flow.Heard{Step: c.Step, Language: c.Language, Text: text, Touched: touched})
+		return c.program.Understand(flow.Heard{Step: c.Step, Language: c.Language, Text: text, Touched: touched, Slots: c.Slots, Answered: c.Answered})
 	})
 	if err := value.Get(&understood); err != nil {
 		return flow.Understanding{Why: err.Error()}
@@ -145,7 +145,7 @@ func (c *conversation) listeningTo(s flow.Collect) *activities.Listening {
 		EndSilenceMs:   s.Listen.EndSilence.D().Milliseconds(),
 		MaxUtteranceMs: s.Listen.MaxUtterance.D().Milliseconds(),
 	}
-	for _, b := range flow.Buttons(&c.plan, c.Step, c.Language) {
+	for _, b := range c.program.Buttons(c.Step, c.Language, nil) {
 		l.Buttons = append(l.Buttons, activities.Button{Value: b.Value, Label: b.Label})
 	}
 	return l

@@ -168,7 +168,7 @@ func (c *conversation) transcribe(ctx workflow.Context, in *Input) {
 	defer func() { c.transcribing-- }()
 	c.Utterances++ // utterances are numbered within a session; an id must differ from those of another
 	step := c.listeningStep()
-	expected := flow.Expected(&c.plan, step, c.Language)
+	expected := c.program.Expected(step, c.Language, nil)
 	var result activities.TranscribeResult
 	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, step, c.Utterances, "hear", flow.Run{}), activities.Transcribe,
 		activities.TranscribeInput{
