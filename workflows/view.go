@@ -20,12 +20,13 @@ var (
 	AttributeStep        = temporal.NewSearchAttributeKeyKeyword("ParleyStep")
 	AttributeTurns       = temporal.NewSearchAttributeKeyInt64("ParleyTurns")
 	AttributeOutcome     = temporal.NewSearchAttributeKeyKeyword("ParleyOutcome")
+	AttributeHandoff     = temporal.NewSearchAttributeKeyKeyword("ParleyHandoff") // the team that is called; unset when none is
 )
 
 // Attributes lists the search attributes, for those who register them.
 var Attributes = []temporal.SearchAttributeKey{
 	AttributeStore, AttributeKiosk, AttributeFlow, AttributeFlowVersion,
-	AttributeLanguage, AttributeStep, AttributeTurns, AttributeOutcome,
+	AttributeLanguage, AttributeStep, AttributeTurns, AttributeOutcome, AttributeHandoff,
 }
 
 // published is what the search attributes say now.
