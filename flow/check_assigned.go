@@ -70,10 +70,20 @@ func (t *tree) knownAtStart() map[string]bool {
 // after is what has a value when a step has been left along an edge.
 func (s *step) after(known map[string]bool, e edge) map[string]bool {
 	out := maps.Clone(known)
-	delete(out, s.facts.forgets)
+	for _, name := range s.facts.forgets {
+		delete(out, name)
+	}
 	switch {
 	case e.kind == onNext:
 		for _, name := range s.facts.sets {
+			out[name] = true
+		}
+	case e.kind == onError:
+		for _, name := range s.facts.setsOn[e.name] {
+			out[name] = true
+		}
+	case e.kind == onIntent:
+		for _, name := range e.sets {
 			out[name] = true
 		}
 	case e.when != nil:

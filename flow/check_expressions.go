@@ -39,6 +39,15 @@ func checkExpressions(t *tree, ds *Diagnostics) {
 			c.check(env, e)
 		}
 	}
+	inIntents := &exprChecker{tree: t, ds: ds, roots: t.names().roots()}
+	inIntents.roots["heard"] = sortedKeys(heardFields)
+	for _, in := range t.intents {
+		if in.set != nil {
+			for _, e := range in.set.exprs {
+				inIntents.check(env, e)
+			}
+		}
+	}
 	for _, s := range t.slots {
 		if s.valid.Value == "" {
 			continue
@@ -182,8 +191,8 @@ func (c *exprChecker) unknownField(e *exprUse, parsed *cel.Ast, x ast.Expr, kind
 	if x.AsSelect().IsTestOnly() {
 		where = c.placeOf(e, parsed, x.AsSelect().Operand().ID(), len(kind)+1, len(name))
 	}
-	if kind == "ctx" {
-		c.ds.errorf(codeUndeclared, where, "it has "+strings.Join(c.roots[kind], ", "), "`ctx` has no %q%s", name, didYouMean(name, c.roots[kind]))
+	if kind == "ctx" || kind == "heard" {
+		c.ds.errorf(codeUndeclared, where, "it has "+strings.Join(c.roots[kind], ", "), "`%s` has no %q%s", kind, name, didYouMean(name, c.roots[kind]))
 		return
 	}
 	singular := strings.TrimSuffix(kind, "s")
@@ -277,13 +286,10 @@ func calls(root ast.Expr) []ast.Expr {
 
 // compare holds an expression's type against what its place takes.
 func (c *exprChecker) compare(e *exprUse, got *cel.Type) {
-	if e.want == "" && !slices.Contains(speakable, got.Kind()) {
+	if e.want == "" && !e.whole && !slices.Contains(speakable, got.Kind()) {
 		c.ds.errorf(codeType, e.text.at, "", "`%s` cannot be %s", e.field, typeName(got))
 	}
-	if e.want == "" || got.IsExactType(e.want.cel()) || got.Kind() == cel.DynKind {
-		return
-	}
-	if e.want == "number" && got.IsExactType(cel.IntType) {
+	if e.want == "" || fits(e.want.cel(), got) {
 		return
 	}
 	if e.want == "bool" {
@@ -291,6 +297,22 @@ func (c *exprChecker) compare(e *exprUse, got *cel.Type) {
 		return
 	}
 	c.ds.errorf(codeType, e.text.at, "", "`%s` must be %s, but `%s` is %s", e.field, typeName(e.want.cel()), e.text.Value, typeName(got))
+}
+
+// fits reports whether a place that wants a type takes another: what is known
+// only at run time fits everything, and an int is a number.
+func fits(want, got *cel.Type) bool {
+	switch {
+	case got.Kind() == cel.DynKind, want.Kind() == cel.DynKind, want.IsExactType(got):
+		return true
+	case want.Kind() == cel.DoubleKind:
+		return got.Kind() == cel.IntKind
+	case want.Kind() == cel.MapKind:
+		return got.Kind() == cel.MapKind && fits(want.Parameters()[0], got.Parameters()[0])
+	case want.Kind() == cel.ListKind:
+		return got.Kind() == cel.ListKind && fits(want.Parameters()[0], got.Parameters()[0])
+	}
+	return false
 }
 
 // speakable are the kinds of values that a prompt can be filled with.
@@ -302,8 +324,8 @@ func typeName(t *cel.Type) string {
 }
 
 var typeWords = strings.NewReplacer(
-	inputsType, "inputs", slotsType, "slots", varsType, "vars", ctxType, "ctx", passageType, "passage",
-	"string", "text", "double", "number",
+	inputsType, "inputs", slotsType, "slots", varsType, "vars", ctxType, "ctx", heardType, "heard", passageType, "passage",
+	"map(string, dyn)", "object", "string", "text", "double", "number", "dyn", "anything",
 )
 
 func plainTypes(s string) string { return typeWords.Replace(s) }
@@ -372,7 +394,7 @@ func (c *exprChecker) undeclared(name string, where at) {
 		}
 	}
 	if name == "heard" {
-		hint = "what the customer said last is ctx.utterance"
+		hint = "only an intent's `set` knows it; what the customer said last is ctx.utterance"
 	}
 	c.ds.errorf(codeUndeclared, where, hint, "expressions do not know `%s`%s", name, didYouMean(name, sortedKeys(c.roots)))
 }

@@ -34,6 +34,12 @@ func (t *tree) promptUses() []use {
 	}
 	ladder(t.noInput, "the default `no_input`")
 	ladder(t.noMatch, "the default `no_match`")
+	for _, in := range t.intents {
+		out = append(out, use{promptUse{key: in.say}, fmt.Sprintf("intent %q", in.name.Value)})
+	}
+	for _, s := range t.slots {
+		out = append(out, use{promptUse{key: s.invalid, own: []string{"value"}}, fmt.Sprintf("`invalid` of slot %q", s.name.Value)})
+	}
 	for _, s := range t.steps {
 		by := fmt.Sprintf("step %q", s.name.Value)
 		for _, p := range s.facts.prompts {
@@ -53,6 +59,7 @@ func (t *tree) promptUses() []use {
 func checkPrompts(t *tree, ds *Diagnostics) {
 	used, missing := map[string]bool{}, map[string]bool{}
 	templates := t.templates(ds)
+	passed := t.passed()
 	for _, u := range t.promptUses() {
 		key := u.key.Value
 		used[key] = true
@@ -60,16 +67,15 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 			missing[key] = true // once is enough
 			t.checkTranslated(u, ds)
 		}
-		wanted := map[string]bool{}
-		complete := true
+		group := passed.of(u.with)
 		for _, f := range t.prompts {
 			parts, ok := templates[f][key]
-			complete = complete && ok
+			group.unread = group.unread || !ok
 			for _, p := range parts {
-				if !p.placeholder {
+				if !p.placeholder || slices.Contains(u.own, p.text) {
 					continue
 				}
-				wanted[p.text] = true
+				group.wanted[p.text] = true
 				if !slices.ContainsFunc(u.with, func(w pair) bool { return w.key.Value == p.text }) {
 					text := f.byKey[key]
 					ds.errorf(codePlaceholder, pieceOf(text, p.offset, len(p.text)+2), "", "%s %q uses {%s}; %s passes %s",
@@ -77,11 +83,10 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 				}
 			}
 		}
-		for _, w := range u.with {
-			if complete && len(t.prompts) > 0 && !wanted[w.key.Value] {
-				ds.warnf(codeUnusedWith, w.key.at, "", "%s passes %q, but %q does not use {%s} in any language", u.by, w.key.Value, key, w.key.Value)
-			}
-		}
+		group.by, group.keys = u.by, append(group.keys, fmt.Sprintf("%q", key))
+	}
+	if len(t.prompts) > 0 {
+		passed.report(ds)
 	}
 	if t.damaged {
 		return // what seems unused may be used where it cannot be read
@@ -96,6 +101,61 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 				reported[p.key.Value] = true
 				ds.warnf(codeUnused, p.key.at, "", "prompt %q is used by no step", p.key.Value)
 			}
+		}
+	}
+}
+
+// A passing is what one `with` passes to the prompts, and the files, beside it.
+type passing struct {
+	with   []pair
+	wanted map[string]bool // placeholders in any of them
+	unread bool            // a prompt is missing or cannot be read
+	by     string
+	keys   []string
+}
+
+type passings []*passing
+
+// passed are the flow's, with what the names of files want.
+func (t *tree) passed() *passings {
+	ps := &passings{}
+	for _, s := range t.allSteps() {
+		for _, f := range s.facts.files {
+			for _, name := range Placeholders(f.name.Value) {
+				ps.of(f.with).wanted[name] = true
+			}
+		}
+	}
+	return ps
+}
+
+// of finds the passing of a `with`, or adds it. Nothing passed has its own.
+func (ps *passings) of(with []pair) *passing {
+	for _, p := range *ps {
+		if len(with) > 0 && p.with[0].key.at.pos == with[0].key.at.pos {
+			return p
+		}
+	}
+	p := &passing{with: with, wanted: map[string]bool{}}
+	if len(with) > 0 {
+		*ps = append(*ps, p)
+	}
+	return p
+}
+
+// report tells what is passed for nothing.
+func (ps *passings) report(ds *Diagnostics) {
+	for _, p := range *ps {
+		for _, w := range p.with {
+			if p.unread || p.wanted[w.key.Value] || len(p.keys) == 0 {
+				continue
+			}
+			verb := "does"
+			if len(p.keys) > 1 {
+				verb = "do"
+			}
+			ds.warnf(codeUnusedWith, w.key.at, "", "%s passes %q, but %s %s not use {%s} in any language", p.by, w.key.Value,
+				strings.Join(p.keys, ", "), verb, w.key.Value)
 		}
 	}
 }

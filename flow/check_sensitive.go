@@ -36,7 +36,7 @@ func checkSensitive(t *tree, ds *Diagnostics) {
 func (t *tree) sensitive() map[string]string {
 	origin := map[string]string{}
 	for _, s := range t.slots {
-		if s.node.field("sensitive").boolean() {
+		if s.sensitive() {
 			origin["slots."+s.name.Value] = s.name.Value
 		}
 	}

@@ -39,22 +39,62 @@ func checkVerbs(t *tree, ds *Diagnostics) {
 				ds.errorf(codeUselessHere, f.at, "", "`%s` means nothing on `%s`", f.Value, s.verb.name)
 			}
 		}
-		if errors := append([]string{"error"}, s.verb.errors...); slices.Contains(s.verb.fields, "catch") {
-			for _, c := range s.catch {
-				if !slices.Contains(errors, c.key.Value) {
-					ds.errorf(codeNoSuchError, c.key.at, "it can fail with "+strings.Join(errors, ", "),
-						"`%s` never fails with %q%s", s.verb.name, c.key.Value, didYouMean(c.key.Value, errors))
-				}
-			}
-		}
 		s.body.check(t, s, ds)
+		s.checkCatch(ds)
+	}
+	for _, in := range t.intents {
+		in.resolve(t, ds)
 	}
 	t.graph = newGraph(t)
 }
 
+// resolve finds what an intent names.
+func (in *intentDecl) resolve(t *tree, ds *Diagnostics) {
+	if in.set != nil {
+		in.set.facts()
+		in.sets, _ = in.set.resolve(t, ds)
+	}
+	for _, slot := range in.correct {
+		if slot.Value != "" && t.slot(slot.Value) == nil {
+			t.undeclared("slot", slot, slot.Value, ds)
+		}
+	}
+	for _, ref := range in.flows {
+		c := t.call(ref, ds)
+		if c == nil {
+			continue
+		}
+		for _, name := range sortedKeys(c.plan.Inputs) {
+			if typesOf(t.inputs)[name] != c.plan.Inputs[name] {
+				ds.errorf(codeOtherFlow, ref.at, "a digression passes only inputs that both flows have under one name",
+					"flow %q needs the input `%s`, which this flow does not have", c.key, name)
+			}
+		}
+	}
+}
+
+// checkCatch checks that what a step catches can happen.
+func (s *step) checkCatch(ds *Diagnostics) {
+	if s.facts.anyError {
+		return
+	}
+	errors := append([]string{"error"}, s.facts.errors...)
+	for _, c := range s.catch {
+		switch name := c.key.Value; {
+		case slices.Contains(errors, name):
+		case s.verb == &runFlowVerb:
+			ds.errorf(codeOtherFlow, c.key.at, "it can end with "+strings.Join(errors[1:], ", "),
+				"flow %q never ends with %q%s", s.body.(*runFlowBody).called.key, name, didYouMean(name, errors))
+		default:
+			ds.errorf(codeNoSuchError, c.key.at, "it can fail with "+strings.Join(errors, ", "),
+				"`%s` never fails with %q%s", s.verb.name, name, didYouMean(name, errors))
+		}
+	}
+}
+
 // stepFields are the fields that only some verbs take; one that is in none of
 // them is unknown, which the schema has said.
-var stepFields = []string{"next", "run", "catch", "barge_in", "listen", "no_input", "no_match"}
+var stepFields = []string{"next", "run", "barge_in", "listen", "no_input", "no_match"}
 
 func verbNames() []string {
 	names := make([]string, len(verbs))

@@ -19,15 +19,19 @@ const (
 	defaultDuration     = 10 * time.Minute
 	defaultVisits       = 6
 	defaultMinWords     = 2
+	defaultConfirmBelow = 0.4
+	defaultRejectBelow  = 0.2
 )
 
 // A Source is a flow on its author's disk.
 type Source struct {
-	FS   fs.FS  // the store's folder; `prompts` is relative to it
+	FS   fs.FS  // the store's folder, with `prompts` and the published flows in it
 	Path string // of the flow file in FS
 	// Collections are the knowledge collections that there are; nil: not known,
 	// and `retrieve.index` is not checked.
 	Collections []string
+	// Actions are what flows can `call`; nil: not known, and `call` is not checked.
+	Actions *Catalogue
 }
 
 // checks all run over a parsed flow; each reports what it finds and none stops.
@@ -80,7 +84,9 @@ func analyse(in Source) (*tree, Diagnostics) {
 		return nil, ds // to check it all is what the bound forbids
 	}
 	t := parseTree(src, broken)
-	t.collections = in.Collections
+	t.collections, t.actions = in.Collections, in.Actions
+	t.files = in.FS
+	t.published = &shelf{files: in.FS, calls: map[string]*called{}}
 	t.prompts = readPrompts(in.FS, t, &ds)
 	for _, check := range checks {
 		check(t, &ds)
@@ -152,6 +158,7 @@ func lower(t *tree) (*Plan, error) {
 		Flow:        t.name.Value,
 		Version:     t.version.Value,
 		About:       t.about.Value,
+		Phrases:     wordLists(t.phrases),
 		Languages:   Languages{Default: t.language.initial.Value, Slot: t.language.slot.Value},
 		Inputs:      typesOf(t.inputs),
 		Slots:       make(map[string]Slot, len(t.slots)),
@@ -166,7 +173,7 @@ func lower(t *tree) (*Plan, error) {
 		Prompts:     make(map[string]map[string]string, len(t.prompts)),
 	}
 	if t.bargeIn != nil {
-		p.BargeIn = *t.bargeIn
+		p.BargeIn = *t.bargeIn.lower(nil)
 	}
 	for _, lang := range t.language.supported {
 		p.Languages.Supported = append(p.Languages.Supported, lang.Value)
@@ -175,7 +182,7 @@ func lower(t *tree) (*Plan, error) {
 		p.Slots[s.name.Value] = s.lower()
 	}
 	for _, in := range t.intents {
-		p.Intents = append(p.Intents, in.lower())
+		p.Intents = append(p.Intents, in.lower(t))
 	}
 	for _, s := range t.steps {
 		p.Steps[s.name.Value] = s.lower(t)
@@ -196,6 +203,11 @@ func lower(t *tree) (*Plan, error) {
 		}
 		p.Prompts[f.language] = used
 	}
+	for _, ref := range sortedKeys(t.published.calls) {
+		if c := t.published.calls[ref]; c != nil {
+			p.addFlow(c)
+		}
+	}
 	sum, err := p.Sum()
 	if err != nil {
 		return nil, fmt.Errorf("compile %s: %w", t.src.name, err)
@@ -215,23 +227,62 @@ func (l *ladder) lower() Ladder {
 	return out
 }
 
-func (in *intentDecl) lower() Intent {
-	out := Intent{Name: in.name.Value, Phrases: map[string][]string{}, To: in.to.Value, Replay: in.replay}
-	for _, p := range in.phrases {
-		for _, phrase := range p.val.texts() {
-			out.Phrases[p.key.Value] = append(out.Phrases[p.key.Value], phrase.Value)
+func (in *intentDecl) lower(t *tree) Intent {
+	out := Intent{
+		Name:    in.name.Value,
+		About:   in.about.Value,
+		Phrases: wordLists(in.phrases),
+		To:      in.to.Value,
+		Replay:  in.replay.Value != "",
+		Correct: values(in.correct),
+		Say:     in.say.Value,
+	}
+	if in.set != nil {
+		out.Set = in.set.lowerAssigns(t)
+	}
+	if len(in.flows) > 0 {
+		out.Digress = &Digress{Depth: in.depth}
+		for _, ref := range in.flows {
+			out.Digress.Flows = append(out.Digress.Flows, t.published.calls[ref.Value].key)
 		}
 	}
+	if in.goesOn() {
+		out.To, out.Then = "", in.to.Value
+	}
 	return out
+}
+
+// goesOn reports whether the conversation goes on where it was, unless `to` leads
+// elsewhere.
+func (in *intentDecl) goesOn() bool { return in.set != nil || len(in.correct) > 0 || len(in.flows) > 0 }
+
+// lower completes a rule with the hotwords that hold where it names none.
+func (b *bargeInDecl) lower(inherited *bargeInDecl) *BargeIn {
+	if b == nil {
+		return nil
+	}
+	out := b.BargeIn
+	switch {
+	case b.Mode != "hotword":
+	case len(b.hotwords) > 0:
+		out.Hotwords = wordLists(b.hotwords)
+	case inherited != nil:
+		out.Hotwords = wordLists(inherited.hotwords)
+	}
+	return &out
 }
 
 func (s *slotDecl) lower() Slot {
 	out := Slot{
 		Type:      s.typ,
+		About:     s.node.field("about").text().Value,
 		AskAnew:   s.askAnew.boolean(),
 		MaxLen:    s.node.field("max_len").integer(),
+		Normalise: s.node.field("normalise").text().Value,
+		Pattern:   s.pattern.Value,
 		Valid:     s.valid.Value,
-		Sensitive: s.node.field("sensitive").boolean(),
+		Invalid:   s.invalid.Value,
+		Sensitive: s.sensitive(),
 	}
 	for _, v := range s.values {
 		out.Values = append(out.Values, v.Value)
@@ -262,10 +313,11 @@ func (s *step) lower(t *tree) Step {
 		Run: Run{
 			Timeout:    s.run.timeout.duration(),
 			Attempts:   s.run.attempts,
+			Backoff:    s.run.backoff.duration(),
 			FirstToken: s.run.firstToken.duration(),
 			Cover:      s.run.cover.Value,
 		},
-		BargeIn: s.bargeIn,
+		BargeIn: s.bargeIn.lower(t.bargeIn),
 	}
 	for _, c := range s.catch {
 		if out.Catch == nil {

@@ -64,7 +64,7 @@ func TestEveryCodeIsExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cases, err := filepath.Glob("testdata/diagnostics/*")
+	cases, err := filepath.Glob("testdata/*/f[0-9]*") // diagnostics/ and catalogue/
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestEveryCodeIsExplained(t *testing.T) {
 				hasCase = hasCase || strings.HasPrefix(filepath.Base(c), strings.ToLower(m[1])+"-")
 			}
 			if !hasCase {
-				t.Errorf("testdata/diagnostics has no case for %s", m[1])
+				t.Errorf("testdata has no case for %s", m[1])
 			}
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	slotsType   = "parley/slots"
 	varsType    = "parley/vars"
 	ctxType     = "parley/ctx"
+	heardType   = "parley/heard"
 	passageType = "parley/passage"
 )
 
@@ -37,14 +38,16 @@ func (t Type) cel() *cel.Type {
 		return cel.ListType(elem.cel())
 	}
 	switch t {
-	case "text", "string", "enum":
+	case "text", "string", "enum", "date", "time":
 		return cel.StringType
 	case "bool":
 		return cel.BoolType
 	case "int":
 		return cel.IntType
-	case "number":
+	case "number", "amount":
 		return cel.DoubleType
+	case "object":
+		return cel.MapType(cel.StringType, cel.DynType)
 	case "passage":
 		return cel.ObjectType(passageType)
 	}
@@ -116,6 +119,10 @@ var (
 		"language":  cel.StringType,
 		"utterance": cel.StringType,
 	}
+	heardFields = map[string]*cel.Type{
+		"language": cel.StringType,
+		"text":     cel.StringType,
+	}
 	passageFields = map[string]*cel.Type{
 		"id":     cel.StringType,
 		"source": cel.StringType,
@@ -141,6 +148,7 @@ func (n names) env() (*cel.Env, error) {
 		slotsType:   celTypes(n.slots),
 		varsType:    celTypes(n.vars),
 		ctxType:     ctxFields,
+		heardType:   heardFields,
 		passageType: passageFields,
 	}}
 	env, err := base.Extend(
@@ -149,6 +157,7 @@ func (n names) env() (*cel.Env, error) {
 		cel.Variable("slots", cel.ObjectType(slotsType)),
 		cel.Variable("vars", cel.ObjectType(varsType)),
 		cel.Variable("ctx", cel.ObjectType(ctxType)),
+		cel.Variable("heard", cel.ObjectType(heardType)), // of an intent
 	)
 	if err != nil {
 		return nil, fmt.Errorf("build the expression environment: %w", err)

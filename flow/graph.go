@@ -19,6 +19,8 @@ type edge struct {
 	to   Text
 	kind edgeKind
 	when *exprUse // of a branch's arm; nil for the others
+	name string   // what `catch` names
+	sets []string // what an intent sets
 }
 
 // edges are all the ways out of a step, in the order of the source.
@@ -36,7 +38,9 @@ func (t *tree) edges(s *step) []edge {
 		}
 	}
 	for _, c := range s.catch {
-		add(onError, c.val.text())
+		if to := c.val.text(); to.Value != "" {
+			out = append(out, edge{to: to, kind: onError, name: c.key.Value})
+		}
 	}
 	if s.facts.listens {
 		if l := s.ladderOr(s.noInput, t.noInput); l != nil {
@@ -46,7 +50,9 @@ func (t *tree) edges(s *step) []edge {
 			add(onNoMatch, l.then)
 		}
 		for _, in := range t.intents {
-			add(onIntent, in.to)
+			if in.to.Value != "" {
+				out = append(out, edge{to: in.to, kind: onIntent, sets: in.sets})
+			}
 		}
 	}
 	return out

@@ -77,6 +77,9 @@ func (n node) text() Text {
 	return Text{Value: n.y.Value, at: n.src.at(n.y), node: n}
 }
 
+// null reports whether the author wrote a value and it is null.
+func (n node) null() bool { return n.y != nil && n.y.ShortTag() == "!!null" }
+
 func (n node) texts() []Text {
 	var out []Text
 	for _, item := range n.items() {

@@ -325,7 +325,8 @@ type Call struct {
 	Into   string `json:"into,omitempty"` // a var
 }
 
-// Assign sets one slot or var, in the author's order.
+// Assign sets one slot or var, in the author's order. A value of null takes its
+// value away: it is unset from then on, and a slot unanswered.
 type Assign struct {
 	Name string `json:"name"` // "slots.x" or "vars.x"
 	Expr string `json:"expr"` // CEL

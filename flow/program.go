@@ -26,6 +26,9 @@ type Scope struct {
 	// Ctx has turns (int), language (BCP 47 tag) and utterance (what the
 	// customer said last).
 	Ctx map[string]any
+	// Heard has language (BCP 47 tag) and text: what an intent's words say, for
+	// the expressions of its Set.
+	Heard map[string]any
 }
 
 // A Program evaluates a plan's expressions. It is pure and deterministic: the
@@ -54,18 +57,40 @@ func NewProgram(p *Plan) (*Program, error) {
 		return nil, err
 	}
 	prog := &Program{plan: p, exprs: map[string]cel.Program{}, valid: map[string]cel.Program{}}
-	for _, name := range sortedKeys(p.Steps) {
-		for _, expr := range p.Steps[name].expressions() {
+	add := func(where, name string, exprs ...string) error {
+		for _, expr := range exprs {
 			if prog.exprs[expr] != nil {
 				continue
 			}
+			var err error
 			if prog.exprs[expr], err = compileExpr(env, expr); err != nil {
-				return nil, fmt.Errorf("step %q: expression %q: %w", name, expr, err)
+				return fmt.Errorf("%s %q: expression %q: %w", where, name, expr, err)
+			}
+		}
+		return nil
+	}
+	for _, name := range sortedKeys(p.Steps) {
+		if err := add("step", name, p.Steps[name].expressions()...); err != nil {
+			return nil, err
+		}
+	}
+	// What was heard and is not sure is read back.
+	if err := add("prompt", PromptConfirmHeard, "ctx.utterance"); err != nil {
+		return nil, err
+	}
+	for _, in := range p.Intents {
+		for _, a := range in.Set {
+			if err := add("intent", in.Name, a.Expr); err != nil {
+				return nil, err
 			}
 		}
 	}
 	for _, name := range sortedKeys(p.Slots) {
 		s := p.Slots[name]
+		// A value that is read back, or refused, is spoken as the slot's.
+		if err := add("slot", name, "slots."+name); err != nil {
+			return nil, err
+		}
 		if s.Valid == "" {
 			continue
 		}
@@ -96,19 +121,46 @@ func (s Step) expressions() []string {
 			out = append(out, with[k])
 		}
 	}
+	some := func(exprs ...string) {
+		for _, e := range exprs {
+			if e != "" {
+				out = append(out, e)
+			}
+		}
+	}
 	switch {
 	case s.Say != nil:
 		add(s.Say.With)
+		if s.Say.Screen != nil {
+			some(s.Say.Screen.Mark)
+		}
 	case s.Collect != nil:
 		add(s.Collect.With)
+		some(s.Collect.Options)
+		if s.Collect.Screen != nil {
+			some(s.Collect.Screen.Mark)
+		}
+		if s.Collect.Confirm != nil {
+			add(s.Collect.Confirm.With)
+		}
 	case s.Retrieve != nil:
 		out = append(out, s.Retrieve.Query)
 		add(s.Retrieve.Filter)
 	case s.Generate != nil:
 		add(s.Generate.With)
-		if s.Generate.Question != "" {
-			out = append(out, s.Generate.Question)
+		some(s.Generate.Question)
+	case s.Call != nil:
+		add(s.Call.Args)
+	case s.RunFlow != nil:
+		add(s.RunFlow.Inputs)
+	case s.Parallel != nil:
+		for _, l := range s.Parallel.Branches {
+			for _, inner := range l.Steps {
+				some(inner.expressions()...)
+			}
 		}
+	case s.Handoff != nil:
+		add(s.Handoff.With)
 	case s.End != nil:
 		add(s.End.With)
 	}
@@ -116,9 +168,7 @@ func (s Step) expressions() []string {
 		out = append(out, a.Expr)
 	}
 	for _, c := range s.Branch {
-		if c.When != "" {
-			out = append(out, c.When)
-		}
+		some(c.When)
 	}
 	return out
 }
@@ -214,6 +264,7 @@ func (p *Program) activation(s Scope) map[string]any {
 		"slots":  slots,
 		"vars":   typedMap(s.Vars, p.plan.Vars),
 		"ctx":    typedMap(s.Ctx, map[string]Type{"turns": "int"}),
+		"heard":  s.Heard,
 	}
 }
 
@@ -237,14 +288,14 @@ func typed(v any, t Type) any {
 		}
 		return out
 	}
-	if t != "int" && t != "number" {
+	if t != "int" && t != "number" && t != "amount" {
 		return v
 	}
 	f, ok := float(v)
 	switch {
 	case !ok:
 		return v
-	case t == "number":
+	case t != "int":
 		return f
 	case f == float64(int64(f)):
 		return int64(f)

@@ -14,53 +14,35 @@ const (
 	codeKind         Code = "F013"
 	codeValue        Code = "F014"
 	codeDuration     Code = "F015"
-	codeLater        Code = "F016"
 )
-
-// later are the fields of the language that this version does not have, by the
-// schema's definition: an author who read about them deserves a better answer
-// than "unknown field".
-var later = map[string][]string{
-	"step":          {"call", "run_flow", "parallel", "wait", "handoff"},
-	"slot":          {"normalise"},
-	"collect":       {"confirm", "hints"},
-	"say":           {"screen"},
-	"generate":      {"schema"},
-	"run":           {"backoff"},
-	"barge_in_rule": {"when_cut"},
-	"intent":        {"set", "resume", "slots", "flows", "say", "depth"},
-}
-
-// laterValues are values of enums that this version does not have.
-var laterValues = map[string][]string{"barge_in_rule": {"hotword"}}
 
 // checkStructure holds a file against its schema. It answers the ways (keys and
 // indexes) to the values that are wrong in themselves, and whether there is more
 // of something than a file may hold.
 func checkStructure(src *source, schema *schemas.Schema, ds *Diagnostics) (broken [][]string, tooMany bool) {
 	root := node{src.root, src}
-	faults, unsupported, err := unknownFields(root, schema, ds)
+	faults, misplaced, err := unknownFields(root, schema, ds)
 	if err != nil {
 		ds.errorf(codeKind, root.at(), "", "this cannot be checked: %v", err)
 		return [][]string{nil}, false
 	}
-	broken = unsupported
+	broken = misplaced
 	for _, f := range faults {
 		if f.Keyword != "additionalProperties" {
 			broken = append(broken, f.Instance)
 			tooMany = tooMany || f.Keyword == "maxProperties" || f.Keyword == "maxItems"
 			key, val := root.find(f.Instance)
-			explain(f, key, val, slices.ContainsFunc(unsupported, func(way []string) bool { return slices.Equal(way, f.Instance) }), ds)
+			explain(f, key, val, ds)
 		}
 	}
 	return broken, tooMany
 }
 
 // unknownFields reports the fields that the schema does not know and answers the
-// faults that remain, and where fields of a later version stand. A misspelt
+// faults that remain, and where a verb stands that cannot be there. A misspelt
 // field is from then on read as what it most likely was, so that one mistake is
 // not reported as several; hence the second look.
-func unknownFields(root node, schema *schemas.Schema, ds *Diagnostics) (faults []schemas.Fault, unsupported [][]string, err error) {
+func unknownFields(root node, schema *schemas.Schema, ds *Diagnostics) (faults []schemas.Fault, misplaced [][]string, err error) {
 	for {
 		if faults, err = schema.Validate(root.json()); err != nil {
 			return nil, nil, err
@@ -83,11 +65,11 @@ func unknownFields(root node, schema *schemas.Schema, ds *Diagnostics) (faults [
 			if f.Keyword == "additionalProperties" {
 				_, val := root.find(f.Instance)
 				if val.reportUnknown(f, ds) {
-					unsupported = append(unsupported, f.Instance)
+					misplaced = append(misplaced, f.Instance)
 				}
 			}
 		}
-		return faults, unsupported, nil
+		return faults, misplaced, nil
 	}
 }
 
@@ -105,7 +87,7 @@ func (n node) correct(f schemas.Fault, ds *Diagnostics) []correction {
 	taken := map[string]bool{}
 	for _, p := range n.pairs() {
 		name := p.key.Value
-		if props[name] != nil || slices.Contains(later[f.Def], name) {
+		if props[name] != nil || f.Def == "line_step" && fitsNoLine(name) {
 			continue
 		}
 		best := nearest(name, known)
@@ -120,37 +102,25 @@ func (n node) correct(f schemas.Fault, ds *Diagnostics) []correction {
 }
 
 // reportUnknown reports the fields of a mapping that are no misspellings; true
-// says that one of them belongs to a later version.
-func (n node) reportUnknown(f schemas.Fault, ds *Diagnostics) bool {
+// says that one of them is a verb that cannot be there.
+func (n node) reportUnknown(f schemas.Fault, ds *Diagnostics) (misplaced bool) {
 	props, _ := f.Rule["properties"].(map[string]any)
-	known := sortedKeys(props)
-	var notYet []Text
+	known := strings.Join(sortedKeys(props), ", ")
 	for _, p := range n.pairs() {
 		switch {
 		case props[p.key.Value] != nil:
-		case slices.Contains(later[f.Def], p.key.Value):
-			notYet = append(notYet, p.key)
+		case f.Def == "line_step" && fitsNoLine(p.key.Value):
+			misplaced = true
+			reportUnfit(p.key, ds)
 		default:
-			ds.errorf(codeUnknownField, p.key.at, "the fields here are "+strings.Join(known, ", "), "unknown field %q", p.key.Value)
+			ds.errorf(codeUnknownField, p.key.at, "the fields here are "+known, "unknown field %q", p.key.Value)
 		}
 	}
-	if len(notYet) == 0 {
-		return false
-	}
-	names := make([]string, len(notYet))
-	for i, t := range notYet {
-		names[i] = "`" + t.Value + "`"
-	}
-	verb := "is"
-	if len(names) > 1 {
-		verb = "are"
-	}
-	ds.errorf(codeLater, notYet[0].at, "", "%s %s not supported in this version", strings.Join(names, ", "), verb)
-	return true
+	return misplaced
 }
 
 // explain says what a fault is in the author's terms.
-func explain(f schemas.Fault, key Text, val node, unsupported bool, ds *Diagnostics) {
+func explain(f schemas.Fault, key Text, val node, ds *Diagnostics) {
 	where, name := val.at(), "this"
 	if key.Value != "" {
 		name = "`" + key.Value + "`"
@@ -161,9 +131,6 @@ func explain(f schemas.Fault, key Text, val node, unsupported bool, ds *Diagnost
 	case f.Key:
 		ds.errorf(codeValue, key.at, advice, "%q cannot be a name here", key.Value)
 	case f.Keyword == "required":
-		if unsupported {
-			return // what is missing may be what the unsupported field says
-		}
 		if key.Value != "" {
 			where = key.at
 		}
@@ -180,8 +147,6 @@ func explain(f schemas.Fault, key Text, val node, unsupported bool, ds *Diagnost
 		ds.errorf(codeDuration, where, advice, "%s cannot be %q", name, value)
 	case f.Keyword == "pattern":
 		ds.errorf(codeValue, where, advice, "%s cannot be %q", name, value)
-	case f.Keyword == "enum" && slices.Contains(laterValues[f.Def], value):
-		ds.errorf(codeLater, where, "", "%s: `%s` is not supported in this version", name, value)
 	case f.Keyword == "enum":
 		allowed := texts(f.Rule["enum"])
 		hint := ""

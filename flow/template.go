@@ -23,7 +23,10 @@ type templateError struct {
 func (e *templateError) Error() string { return e.message }
 
 // parseTemplate splits a prompt at its {placeholders}. {{ and }} are braces.
-func parseTemplate(text string) ([]part, *templateError) {
+func parseTemplate(text string) ([]part, *templateError) { return parseParts(text, isName) }
+
+// parseParts splits a text at its {placeholders}, whose names valid knows.
+func parseParts(text string, valid func(name string) bool) ([]part, *templateError) {
 	var parts []part
 	var lit strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -38,7 +41,7 @@ func parseTemplate(text string) ([]part, *templateError) {
 				return nil, &templateError{i, 1, "{ is never closed; write {{ for a brace"}
 			}
 			name := text[i+1 : i+end]
-			if !isName(name) {
+			if !valid(name) {
 				return nil, &templateError{i, len([]rune(name)) + 2, fmt.Sprintf("{%s} is not a placeholder; write {{ for a brace", name)}
 			}
 			if lit.Len() > 0 {

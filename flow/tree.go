@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"io/fs"
 	"slices"
 )
 
@@ -9,8 +10,12 @@ import (
 type tree struct {
 	src         *source
 	collections []string // the knowledge collections there are; nil: not known
+	actions     *Catalogue
+	files       fs.FS // the store's folder
+	published   *shelf
 
 	name, about, version Text
+	phrases              []pair // language → node of phrases
 	language             struct {
 		initial   Text
 		supported []Text
@@ -22,7 +27,7 @@ type tree struct {
 	inputs, vars []decl
 	slots        []*slotDecl
 
-	bargeIn          *BargeIn
+	bargeIn          *bargeInDecl
 	listen           Listen
 	noInput, noMatch *ladder
 	limits           Limits
@@ -51,6 +56,15 @@ type slotDecl struct {
 	initial  node
 	askAnew  node
 	valid    Text
+	pattern  Text
+	invalid  Text
+	node     node
+}
+
+// A bargeInDecl is a rule and where it stands.
+type bargeInDecl struct {
+	BargeIn
+	hotwords []pair // language → node of words
 	node     node
 }
 
@@ -62,15 +76,24 @@ type ladder struct {
 type intentDecl struct {
 	name    Text
 	phrases []pair // language → node of phrases
+	about   Text
 	to      Text
-	replay  bool
-	broken  bool // it has mistakes of form
+	replay  Text
+	set     *setBody // nil: none
+	correct []Text   // slots
+	flows   []Text
+	depth   int
+	say     Text
+	resume  node
+	node    node
+	sets    []string // what `set` gives a value
+	broken  bool     // it has mistakes of form
 }
 
 type runDecl struct {
-	timeout, firstToken node
-	attempts            int
-	cover               Text
+	timeout, firstToken, backoff node
+	attempts                     int
+	cover                        Text
 }
 
 // A step is one entry of `steps`.
@@ -87,7 +110,7 @@ type step struct {
 	next             Text
 	run              runDecl
 	catch            []pair
-	bargeIn          *BargeIn
+	bargeIn          *bargeInDecl
 	listen           node
 	noInput, noMatch *ladder
 }
@@ -109,6 +132,7 @@ func parseTree(src *source, broken [][]string) *tree {
 		src:        src,
 		name:       root.field("flow").text(),
 		about:      root.field("about").text(),
+		phrases:    root.field("phrases").pairs(),
 		version:    root.field("version").text(),
 		promptsDir: root.field("prompts").text(),
 		inputs:     parseDecls(root.field("inputs")),
@@ -129,18 +153,18 @@ func parseTree(src *source, broken [][]string) *tree {
 		StartTimeout: Duration(defaultStartTimeout),
 		EndSilence:   Duration(defaultEndSilence),
 		MaxUtterance: Duration(defaultMaxUtterance),
+		ConfirmBelow: defaultConfirmBelow,
+		RejectBelow:  defaultRejectBelow,
 	})
 	t.noInput = parseLadder(defaults.field("no_input"))
 	t.noMatch = parseLadder(defaults.field("no_match"))
 	t.limits = parseLimits(defaults.field("limits"))
 	for _, p := range root.field("intents").pairs() {
-		t.intents = append(t.intents, &intentDecl{
-			name:    p.key,
-			phrases: p.val.field("phrases").pairs(),
-			to:      p.val.field("to").text(),
-			replay:  p.val.field("replay").text().Value == "last_prompt",
-			broken:  slices.ContainsFunc(broken, func(way []string) bool { return slices.Equal(way, []string{"intents", p.key.Value}) }),
+		in := parseIntent(p)
+		in.broken = slices.ContainsFunc(broken, func(way []string) bool {
+			return len(way) >= 2 && way[0] == "intents" && way[1] == p.key.Value && !slices.Contains(way, "phrases")
 		})
+		t.intents = append(t.intents, in)
 	}
 	for _, p := range root.field("steps").pairs() {
 		s := parseStep(p)
@@ -161,7 +185,7 @@ func parseTree(src *source, broken [][]string) *tree {
 
 // leading are the parts of a step without which it is not known where it leads
 // or what it sets.
-var leading = []string{"next", "catch", "no_input", "no_match", "branch", "set"}
+var leading = []string{"next", "catch", "no_input", "no_match", "branch", "set", "run_flow", "parallel", "handoff"}
 
 func parseDecls(n node) []decl {
 	var out []decl
@@ -180,8 +204,36 @@ func parseSlot(p pair) *slotDecl {
 		initial:  p.val.field("initial"),
 		askAnew:  p.val.field("ask_anew"),
 		valid:    p.val.field("valid").text(),
+		pattern:  p.val.field("pattern").text(),
+		invalid:  p.val.field("invalid").text(),
 		node:     p.val,
 	}
+}
+
+// sensitive reports whether what the slot holds is confidential.
+func (s *slotDecl) sensitive() bool { return s.node.field("sensitive").boolean() }
+
+func parseIntent(p pair) *intentDecl {
+	in := &intentDecl{
+		name:    p.key,
+		about:   p.val.field("about").text(),
+		phrases: p.val.field("phrases").pairs(),
+		to:      p.val.field("to").text(),
+		replay:  p.val.field("replay").text(),
+		correct: p.val.field("slots").texts(),
+		flows:   p.val.field("flows").texts(),
+		depth:   1,
+		say:     p.val.field("say").text(),
+		resume:  p.val.field("resume"),
+		node:    p.val,
+	}
+	if set := p.val.field("set"); set.there() {
+		in.set = &setBody{assigns: set.pairs()}
+	}
+	if depth := p.val.field("depth"); depth.there() {
+		in.depth = depth.integer()
+	}
+	return in
 }
 
 func parseLadder(n node) *ladder {
@@ -191,14 +243,18 @@ func parseLadder(n node) *ladder {
 	return &ladder{say: n.field("say").texts(), then: n.field("then").text()}
 }
 
-func parseBargeIn(n node) *BargeIn {
+func parseBargeIn(n node) *bargeInDecl {
 	if !n.there() {
 		return nil
 	}
-	if mode := n.text().Value; mode != "" {
-		return &BargeIn{Mode: mode}
+	b := &bargeInDecl{node: n, hotwords: n.field("hotwords").pairs(), BargeIn: BargeIn{
+		Mode:     n.text().Value,
+		MinWords: n.field("min_words").integer(),
+		WhenCut:  n.field("when_cut").text().Value,
+	}}
+	if b.Mode == "" {
+		b.Mode = n.field("mode").text().Value
 	}
-	b := &BargeIn{Mode: n.field("mode").text().Value, MinWords: n.field("min_words").integer()}
 	if b.Mode == "speech" && b.MinWords == 0 {
 		b.MinWords = 1
 	}
@@ -218,6 +274,12 @@ func parseListen(n node, l Listen) Listen {
 		if v := n.field(f.name); v.there() {
 			*f.into = v.duration()
 		}
+	}
+	if v := n.field("confirm_below"); v.there() {
+		l.ConfirmBelow = v.float()
+	}
+	if v := n.field("reject_below"); v.there() {
+		l.RejectBelow = v.float()
 	}
 	return l
 }
@@ -244,6 +306,7 @@ func parseStep(p pair) *step {
 		run: runDecl{
 			timeout:    p.val.field("run").field("timeout"),
 			firstToken: p.val.field("run").field("first_token"),
+			backoff:    p.val.field("run").field("backoff"),
 			attempts:   p.val.field("run").field("attempts").integer(),
 			cover:      p.val.field("run").field("cover").text(),
 		},
@@ -261,11 +324,33 @@ func parseStep(p pair) *step {
 		case s.verb == nil:
 			s.verb, s.body = v, v.parse(f.val)
 			s.facts = s.body.facts()
+			s.facts.errors = slices.Clone(v.errors)
 		default:
 			s.extra = append(s.extra, f.key)
 		}
 	}
+	if b, ok := s.body.(*parallelBody); ok {
+		for _, l := range b.lines {
+			for _, inner := range l.steps {
+				inner.name.Value = s.name.Value // its own place, the author's name
+			}
+		}
+	}
 	return s
+}
+
+// allSteps are the steps and those inside of a parallel.
+func (t *tree) allSteps() []*step {
+	var out []*step
+	for _, s := range t.steps {
+		out = append(out, s)
+		if p, ok := s.body.(*parallelBody); ok {
+			for _, l := range p.lines {
+				out = append(out, l.steps...)
+			}
+		}
+	}
+	return out
 }
 
 // slot finds a slot's declaration, or nil.

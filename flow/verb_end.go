@@ -21,7 +21,7 @@ type endBody struct {
 func (b *endBody) facts() facts {
 	f := facts{ends: true, exprs: withExprs(b.with)}
 	if b.prompt.Value != "" {
-		f.prompts = []promptUse{{b.prompt, b.with}}
+		f.prompts = []promptUse{{key: b.prompt, with: b.with}}
 	}
 	return f
 }

@@ -2,7 +2,7 @@ package flow
 
 var retrieveVerb = verb{
 	name:   "retrieve",
-	fields: []string{"next", "run", "catch"},
+	fields: []string{"next", "run"},
 	errors: []string{"timeout"},
 	parse: func(n node) body {
 		return &retrieveBody{
@@ -39,7 +39,9 @@ func (b *retrieveBody) facts() facts {
 }
 
 func (b *retrieveBody) check(t *tree, s *step, ds *Diagnostics) {
-	s.facts.sets = []string{"vars." + t.checkVar(b.into, "into", ds, "list(passage)")}
+	if into := t.checkVar(b.into, "into", ds, "list(passage)"); into != "" {
+		s.facts.sets = []string{"vars." + into}
+	}
 }
 
 func (b *retrieveBody) lower(_ *tree, s *Step) {

@@ -1,6 +1,9 @@
 package flow
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 var setVerb = verb{
 	name:   "set",
@@ -17,12 +20,18 @@ func (b *setBody) facts() facts {
 	for _, p := range b.assigns {
 		b.exprs = append(b.exprs, &exprUse{text: p.val.text(), field: p.key.Value})
 	}
-	return facts{exprs: b.exprs}
+	return facts{exprs: b.exprs, silent: true}
 }
 
 // check resolves the targets, which is why it also completes the facts: what a
 // short name means is known only when all names are.
 func (b *setBody) check(t *tree, s *step, ds *Diagnostics) {
+	s.facts.sets, s.facts.forgets = b.resolve(t, ds)
+}
+
+// resolve checks the targets and says what has a value afterwards and what has
+// none any more.
+func (b *setBody) resolve(t *tree, ds *Diagnostics) (sets, forgets []string) {
 	for i, p := range b.assigns {
 		name, typ := t.target(p.key)
 		switch {
@@ -38,10 +47,17 @@ func (b *setBody) check(t *tree, s *step, ds *Diagnostics) {
 			if slot := t.slot(strings.TrimPrefix(name, "slots.")); slot != nil && strings.HasPrefix(name, "slots.") {
 				t.checkLiteral(slot, b.exprs[i].text, ds)
 			}
-			b.exprs[i].after = s.facts.sets
-			s.facts.sets = append(s.facts.sets[:len(s.facts.sets):len(s.facts.sets)], name)
+			b.exprs[i].after = slices.Clone(sets)
+			has := func(other string) bool { return other == name }
+			sets, forgets = slices.DeleteFunc(sets, has), slices.DeleteFunc(forgets, has)
+			if p.val.null() {
+				forgets = append(forgets, name)
+			} else {
+				sets = append(sets, name)
+			}
 		}
 	}
+	return sets, forgets
 }
 
 // target is the full name ("slots.x") and type of what `set` assigns to. A name
@@ -73,9 +89,17 @@ func (t *tree) target(key Text) (string, Type) {
 	return "", ""
 }
 
-func (b *setBody) lower(t *tree, s *Step) {
+func (b *setBody) lower(t *tree, s *Step) { s.Set = b.lowerAssigns(t) }
+
+func (b *setBody) lowerAssigns(t *tree) []Assign {
+	var out []Assign
 	for _, p := range b.assigns {
 		name, _ := t.target(p.key)
-		s.Set = append(s.Set, Assign{Name: name, Expr: p.val.text().Value})
+		expr := p.val.text().Value
+		if p.val.null() {
+			expr = "null"
+		}
+		out = append(out, Assign{Name: name, Expr: expr})
 	}
+	return out
 }

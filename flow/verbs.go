@@ -3,11 +3,14 @@ package flow
 // verbs are all verbs, in the order in which the documentation lists them. A
 // verb is one file: it parses its own fields, tells the checks its facts, checks
 // what only it knows, and lowers itself into the plan.
-var verbs = []*verb{&sayVerb, &collectVerb, &retrieveVerb, &generateVerb, &setVerb, &branchVerb, &endVerb}
+var verbs = []*verb{
+	&sayVerb, &collectVerb, &retrieveVerb, &generateVerb, &callVerb, &setVerb, &branchVerb,
+	&runFlowVerb, &parallelVerb, &waitVerb, &handoffVerb, &endVerb,
+}
 
 type verb struct {
 	name   string
-	fields []string // fields of the step beside the verb that mean something with it; `note` always does
+	fields []string // fields of the step beside the verb that mean something with it; `note` and `catch` always do
 	errors []string // what it can fail with, beside "error"
 	parse  func(node) body
 }
@@ -16,19 +19,26 @@ type verb struct {
 type body interface {
 	facts() facts
 	// check reports what only this verb can know.
-	check(*tree, *step, *Diagnostics)
+	check(t *tree, s *step, ds *Diagnostics)
 	lower(*tree, *Step)
 }
 
 // facts are what the checks need to know of a verb, whatever it is.
 type facts struct {
 	prompts []promptUse
+	files   []fileUse
 	exprs   []*exprUse
 	reads   []read   // slots and vars that it needs beside those in its expressions
 	edges   []edge   // where it can go, beside `next`, `catch` and the ladders
 	sets    []string // "slots.x" and "vars.x" that have a value when it goes on to `next`
-	forgets string   // "slots.x" whose answer is forgotten when the step is reached
-	listens bool
+	// setsOn are those that have a value when it is left by what `catch` names.
+	setsOn  map[string][]string
+	forgets []string // "slots.x" and "vars.x" that have none any more once the step is reached
+	// errors are what it can fail with, beside "error"; nil with anyError: not known.
+	errors   []string
+	anyError bool
+	listens  bool
+	waits    bool // time passes in it, or a customer is heard, so that it stops a circle
 	// silent says that a customer hears nothing until the step is done.
 	silent bool
 	ends   bool
@@ -38,15 +48,24 @@ type facts struct {
 type promptUse struct {
 	key  Text
 	with []pair
+	own  []string // placeholders that are filled without the author's doing
+}
+
+// A fileUse is a place where a file of the store is shown.
+type fileUse struct {
+	name Text
+	with []pair
 }
 
 // An exprUse is a place where an expression stands.
 type exprUse struct {
 	text    Text
-	field   string // as the author knows the place: `when`
-	want    Type   // "" takes any value
-	toModel bool   // its value reaches the language model
-	after   []string
+	field   string   // as the author knows the place: `when`
+	want    Type     // "" takes any value that can be spoken
+	whole   bool     // takes any value at all
+	toModel bool     // its value reaches the language model
+	after   []string // what has a value here whatever came before
+	heard   bool     // it stands in an intent, which knows `heard`
 
 	// What the expression check finds out:
 	reads []read   // slots and vars that must have a value
@@ -55,8 +74,9 @@ type exprUse struct {
 
 // A read is one use of a slot or var in an expression.
 type read struct {
-	name string // "slots.x" or "vars.x"
-	at   at
+	name  string // "slots.x" or "vars.x"
+	at    at
+	field string // where it stands, when not in an expression
 }
 
 func verbNamed(name string) *verb {
@@ -75,6 +95,23 @@ func withExprs(with []pair) []*exprUse {
 		out = append(out, &exprUse{text: p.val.text(), field: p.key.Value})
 	}
 	return out
+}
+
+// catchOf is the step to which what went wrong leads, or nil where the author
+// says nothing of it.
+func (s *step) catchOf(failure string) *Text {
+	for _, c := range s.catch {
+		if c.key.Value == failure {
+			to := c.val.text()
+			return &to
+		}
+	}
+	return nil
+}
+
+// catches reports whether a failure leads anywhere.
+func (s *step) catches(failure string) bool {
+	return s.catchOf(failure) != nil || s.catchOf("error") != nil
 }
 
 func lowerWith(with []pair) With {

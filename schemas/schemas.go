@@ -7,7 +7,9 @@ import (
 	"bytes"
 	_ "embed" // the schemas are part of the binary
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"sync"
@@ -21,6 +23,10 @@ var (
 	FlowJSON []byte
 	//go:embed prompts.v1.json
 	PromptsJSON []byte
+	//go:embed actions.v1.json
+	ActionsJSON []byte
+	//go:embed store.v1.json
+	StoreJSON []byte
 )
 
 // A Schema is a compiled schema together with its source.
@@ -35,29 +41,68 @@ var Flow = sync.OnceValue(func() *Schema { return mustCompile("flow.v1.json", Fl
 // Prompts is the schema of a prompts file.
 var Prompts = sync.OnceValue(func() *Schema { return mustCompile("prompts.v1.json", PromptsJSON) })
 
+// Actions is the schema of one file of the action catalogue.
+var Actions = sync.OnceValue(func() *Schema { return mustCompile("actions.v1.json", ActionsJSON) })
+
+// Store is the schema of store.yaml.
+var Store = sync.OnceValue(func() *Schema { return mustCompile("store.v1.json", StoreJSON) })
+
 // mustCompile panics on a broken schema: it is part of the binary, and a test
 // compiles each.
 func mustCompile(name string, src []byte) *Schema {
-	s, err := compile(name, src)
+	s, err := Compile(name, src)
 	if err != nil {
 		panic(fmt.Sprintf("schemas: %s: %v", name, err))
 	}
 	return s
 }
 
-func compile(name string, src []byte) (*Schema, error) {
+// A SchemaError says what is wrong with a schema, and where in it.
+type SchemaError struct {
+	Instance []string // the way to the place in the schema: keys and indexes
+	Message  string
+}
+
+// Error says it without the place.
+func (e *SchemaError) Error() string { return e.Message }
+
+// Compile reads a JSON Schema (draft-07) that is complete in itself: it loads
+// nothing from anywhere. The error is a *SchemaError, or JSON's.
+func Compile(name string, src []byte) (*Schema, error) {
 	s := &Schema{}
 	if err := json.Unmarshal(src, &s.doc); err != nil {
 		return nil, err
 	}
 	c := jsonschema.NewCompiler()
 	c.Draft = jsonschema.Draft7
+	c.LoadURL = func(url string) (io.ReadCloser, error) {
+		return nil, fmt.Errorf("%s is outside this schema", url)
+	}
 	if err := c.AddResource(name, bytes.NewReader(src)); err != nil {
 		return nil, err
 	}
-	var err error
-	s.compiled, err = c.Compile(name)
-	return s, err
+	compiled, err := c.Compile(name)
+	if err != nil {
+		return nil, schemaError(err)
+	}
+	s.compiled = compiled
+	return s, nil
+}
+
+// schemaError is the innermost of what the compiler says.
+func schemaError(err error) error {
+	var broken *jsonschema.ValidationError
+	if errors.As(err, &broken) {
+		for len(broken.Causes) > 0 {
+			broken = broken.Causes[0]
+		}
+		return &SchemaError{Instance: split(broken.InstanceLocation), Message: broken.Message}
+	}
+	var outer *jsonschema.SchemaError
+	if errors.As(err, &outer) {
+		err = outer.Err
+	}
+	return &SchemaError{Message: err.Error()}
 }
 
 // A Fault is one place where a document breaks a schema.
@@ -135,4 +180,41 @@ func element(v any, index string) any {
 		}
 	}
 	return nil
+}
+
+// An InvalidError says why a document is no JSON Schema.
+type InvalidError struct {
+	Way     []string // keys and indexes to the place in the document; nil: not known
+	Message string
+}
+
+func (e *InvalidError) Error() string { return e.Message }
+
+// CheckSchema says why a document is no JSON Schema (draft-07 or what its $schema
+// names), or nil. References to other documents are refused.
+func CheckSchema(src []byte) *InvalidError {
+	c := jsonschema.NewCompiler()
+	c.Draft = jsonschema.Draft7
+	c.LoadURL = func(string) (io.ReadCloser, error) {
+		return nil, errors.New("a reference to another document is not allowed")
+	}
+	err := c.AddResource("schema.json", bytes.NewReader(src))
+	if err == nil {
+		_, err = c.Compile("schema.json")
+	}
+	if err == nil {
+		return nil
+	}
+	var broken *jsonschema.ValidationError
+	if !errors.As(err, &broken) {
+		var where *jsonschema.SchemaError
+		if errors.As(err, &where) {
+			err = where.Err
+		}
+		return &InvalidError{Message: err.Error()}
+	}
+	for len(broken.Causes) > 0 {
+		broken = broken.Causes[0]
+	}
+	return &InvalidError{Way: split(broken.InstanceLocation), Message: broken.Message}
 }

@@ -93,6 +93,8 @@ languages: {default: fr, supported: [en]}
 kiosks: [{id: door, flow: help}, {id: door, flow: "../x"}]
 collections: {store: {paths: [../elsewhere]}, other: {paths: [missing]}, none: {}}
 branding: {colours: {sky: "#112233", text: white}}
+actions: ../actions
+time_zone: Berlin
 `)
 	_, err := store.Open(dir)
 	if err == nil {
@@ -101,6 +103,7 @@ branding: {colours: {sky: "#112233", text: white}}
 	for _, want := range []string{
 		`store: "Corner Shop"`, "languages.default", `kiosks[1].id: "door" is there twice`, "kiosks[1].flow",
 		"collections.store.paths[0]", "collections.other.paths[0]", "collections.none.paths", "branding.colours.sky", "branding.colours.text",
+		`actions: "../actions"`, `time_zone: "Berlin"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %s:\n%v", want, err)
@@ -112,5 +115,55 @@ func TestAMisspeltFieldIsRefused(t *testing.T) {
 	_, err := store.Open(folder(t, good+"kioks: []\n"))
 	if err == nil || !strings.Contains(err.Error(), "kioks") {
 		t.Errorf("error %v, want one that names kioks", err)
+	}
+}
+
+const bell = `api: parley.actions/v1
+service: bell
+url: http://bell.example
+actions:
+  ring: {method: PUT, path: /ring}
+`
+
+func TestTheActionCatalogue(t *testing.T) {
+	dir := folder(t, good)
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := s.Catalogue(); err != nil || c == nil || len(c.Actions) != 0 {
+		t.Errorf("a store without actions has the catalogue %v (%v), want an empty one", c, err)
+	}
+	write(t, dir, "actions/bell.yaml", bell)
+	if c, err := s.Catalogue(); err != nil || c.Actions["bell.ring"].Method != "PUT" {
+		t.Errorf("catalogue %v (%v)", c, err)
+	}
+	first, err := s.Plan("door")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "actions/bell.yaml", bell+"  knock: {method: PUT, path: knock}\n")
+	if kept, err := s.Plan("door"); kept != first || err == nil || !strings.Contains(err.Error(), "actions/bell.yaml:6:30") {
+		t.Errorf("with a mistake in the catalogue: %v, want the last good plan and the mistake", err)
+	}
+
+	named := folder(t, good+"actions: servers\n")
+	write(t, named, "servers/bell.yaml", bell)
+	s, err = store.Open(named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := s.Catalogue(); err != nil || len(c.Actions) != 1 {
+		t.Errorf("the folder that store.yaml names: %v, %v", c, err)
+	}
+}
+
+func TestTheTimeZone(t *testing.T) {
+	t.Setenv("TZ", "America/Lima")
+	for text, want := range map[string]string{good: "America/Lima", good + "time_zone: Europe/Berlin\n": "Europe/Berlin"} {
+		s, err := store.Read(folder(t, text))
+		if err != nil || s.TimeZone != want {
+			t.Errorf("%v, %v; want %s", s, err, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -209,9 +210,9 @@ func (c *conversation) reply(ctx workflow.Context, q *question, in *Input) (repl
 		return c.missed(q)
 	case !u.OK && u.Invalid != nil && q.slot.Invalid != "":
 		q.doubt = nil
-		text, err := c.script().Fill(c.Language, q.slot.Invalid, q.Slot, u.Invalid)
+		text, err := c.quote(q.slot.Invalid, nil, q.Slot, u.Invalid)
 		if err != nil {
-			return reply{}, c.inStep(err)
+			return reply{}, err
 		}
 		return c.climb(q, "no_match", q.noMatch, &q.missed, text)
 	case !u.OK:
@@ -245,11 +246,31 @@ func (c *conversation) askBack(q *question, in *Input, u flow.Understanding) (re
 	if v, ok := u.Values[q.Slot]; ok && u.Intent == "" {
 		value, slot = v, q.Slot
 	}
-	text, err := c.script().Fill(c.Language, flow.PromptConfirmHeard, slot, value)
+	text, err := c.quote(flow.PromptConfirmHeard, nil, slot, value)
 	if err != nil {
-		return reply{}, c.inStep(err)
+		return reply{}, err
 	}
 	return c.raise(q, doubt{understood: u, value: value, asked: utterance{text: text, sensitive: c.tells(q, u), bargeIn: c.bargeIn()}})
+}
+
+// quote renders a prompt about a value that its slot does not have yet, or, with
+// no slot, about the customer's words; {value} is said as the slot's values are.
+func (c *conversation) quote(key string, with flow.With, slot string, value any) (string, error) {
+	scope, expr := c.scope(), "ctx.utterance"
+	if slot == "" {
+		scope.Ctx["utterance"] = value
+	} else {
+		scope.Slots = maps.Clone(scope.Slots)
+		scope.Slots[slot], expr = value, "slots."+slot
+	}
+	if with == nil {
+		with = flow.With{"value": expr}
+	}
+	text, err := c.script().Prompt(c.Language, key, with, scope)
+	if err != nil {
+		return "", c.inStep(err)
+	}
+	return text, nil
 }
 
 // raise asks the customer to confirm.
@@ -265,11 +286,9 @@ func (c *conversation) act(ctx workflow.Context, q *question, in *Input, u flow.
 	}
 	value, answered := u.Values[q.Slot]
 	if answered && q.Confirm != nil && !confirmed {
-		scope := c.scope()
-		scope.Value, scope.ValueOf = value, q.Slot
-		text, err := c.script().Prompt(c.Language, q.Confirm.Prompt, q.Confirm.With, scope)
+		text, err := c.quote(q.Confirm.Prompt, q.Confirm.With, q.Slot, value)
 		if err != nil {
-			return reply{}, c.inStep(err)
+			return reply{}, err
 		}
 		return c.raise(q, doubt{
 			understood: u, value: value, explicit: true,

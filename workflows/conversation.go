@@ -184,7 +184,7 @@ func (c *conversation) giveUp(ctx workflow.Context, outcome string) {
 func (c *conversation) tooLong(ctx workflow.Context) bool {
 	info := workflow.GetInfo(ctx)
 	return info.GetContinueAsNewSuggested() ||
-		c.continueAfter > 0 && info.GetCurrentHistoryLength() >= c.continueAfter
+		c.visit.ContinueAfter > 0 && info.GetCurrentHistoryLength() >= c.visit.ContinueAfter
 }
 
 // settle waits until nothing is under way that a new run could not go on with:

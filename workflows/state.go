@@ -100,10 +100,10 @@ type conversation struct {
 	hush         workflow.CancelFunc // cancels the step under way
 	left         string              // why the customer is gone, or ""
 	listening    bool
-	options      []string    // of the collect under way
-	transcribing int         // utterances without a transcript
-	guard        *guard      // of the response that only a hotword cuts
-	calling      *Handoff    // staff is being called
+	options      []string // of the collect under way
+	transcribing int      // utterances without a transcript
+	guard        *guard   // of the response that only a hotword cuts
+	calling      *Handoff // staff is being called
 	staff        *HandoffAnswer
 	published    published // what the search attributes say
 }
