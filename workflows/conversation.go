@@ -17,10 +17,21 @@ import (
 // speaking and listening, until a step ends it, the customer leaves or a limit
 // is reached. Sound never enters its history: a signal says only where the
 // gateway keeps it.
-func Conversation(ctx workflow.Context, v Visit) (Summary, error) {
+func Conversation(ctx workflow.Context, v Visit) (Summary, error) { return converse(ctx, v, nil) }
+
+// Watched is Conversation for rehearsals, which may see what Status masks: watch
+// is told the live State as each run begins, to be read between its steps.
+func Watched(watch func(*State)) func(workflow.Context, Visit) (Summary, error) {
+	return func(ctx workflow.Context, v Visit) (Summary, error) { return converse(ctx, v, watch) }
+}
+
+func converse(ctx workflow.Context, v Visit, watch func(*State)) (Summary, error) {
 	c, err := begin(ctx, v)
 	if err != nil {
 		return Summary{}, temporal.NewNonRetryableApplicationError(err.Error(), activities.KindInvalid, err)
+	}
+	if watch != nil {
+		watch(&c.State)
 	}
 	if err := workflow.SetQueryHandler(ctx, StatusQuery, c.status); err != nil {
 		return Summary{}, err

@@ -439,7 +439,7 @@ func TestContinuesAsNewWithoutLosingAnything(t *testing.T) {
 	if err := converterFrom(again, &next); err != nil {
 		t.Fatal(err)
 	}
-	if s := next.State; s == nil || s.Step != "ask" || len(s.Inbox) != 1 || s.Inbox[0].Text != "hammers" || s.Seen != 7 || s.Responses != 1 {
+	if s := next.State; s == nil || s.Stack[0].Step != "ask" || len(s.Inbox) != 1 || s.Inbox[0].Text != "hammers" || s.Seen != 7 || s.Responses != 1 {
 		t.Fatalf("state carried over: %+v", next.State)
 	}
 
