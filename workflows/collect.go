@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -227,7 +226,7 @@ func (c *conversation) reply(ctx workflow.Context, q *question, in *Input) (repl
 // told says whether a slot was told a value.
 func told(u flow.Understanding, slot string, value any) bool {
 	v, ok := u.Values[slot]
-	return ok && u.Confirmed == "" && reflect.DeepEqual(v, value)
+	return ok && u.Confirmed == "" && fmt.Sprint(v) == fmt.Sprint(value)
 }
 
 // unsure says whether the recogniser was not sure enough of what was understood
