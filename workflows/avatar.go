@@ -21,8 +21,7 @@ func (c *conversation) animate(ctx workflow.Context) {
 			first = c.Responses // the one that is beginning
 		}
 		stage, stop := workflow.WithCancel(ctx)
-		w := work{step: "avatar", n: c.Responses}
-		performance := workflow.ExecuteActivity(c.on(stage, activities.PoolAvatar, w), activities.Perform,
+		performance := workflow.ExecuteActivity(c.on(stage, activities.PoolAvatar, work{step: "avatar"}), activities.Perform,
 			activities.PerformInput{Place: place, Response: first})
 		elsewhere := func() bool { return c.Place != place }
 		if err := workflow.Await(ctx, func() bool { return performance.IsReady() || elsewhere() }); err != nil {

@@ -470,7 +470,7 @@ func (c *conversation) askModel(ctx workflow.Context, q *question, h flow.Heard)
 		in.Intents = append(in.Intents, activities.Meaning{Name: i.Name, About: i.About, Phrases: i.Phrases})
 	}
 	var result activities.UnderstandResult
-	w := work{step: h.Step, part: "understand", n: c.Turns, note: c.step().Note, run: flow.Run{Timeout: flow.Duration(understandWithin), Attempts: 1}}
+	w := work{step: h.Step, part: "understand", note: c.step().Note, run: flow.Run{Timeout: flow.Duration(understandWithin), Attempts: 1}}
 	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, w), activities.Understand, in).Get(ctx, &result)
 	if temporal.IsCanceledError(err) && ctx.Err() != nil {
 		return result, ctx.Err()

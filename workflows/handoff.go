@@ -93,7 +93,7 @@ func (c *conversation) sumUp(ctx workflow.Context, j job, call *Handoff) {
 		return
 	}
 	c.Responses++
-	w := work{step: j.name, part: "summary", n: c.Responses, note: j.Note, run: flow.Run{Attempts: 1}}
+	w := work{step: j.name, part: "summary", note: j.Note, run: flow.Run{Attempts: 1}}
 	var result activities.GenerateResult
 	err = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, w), activities.Generate, activities.GenerateInput{
 		Place: c.Place, Response: c.Responses, Step: j.name, System: system, Question: transcriptOf(said), Language: language,

@@ -31,7 +31,7 @@ func TestEveryConversationEnds(t *testing.T) {
 	if testing.Short() {
 		seeds = 50
 	}
-	outcomes, runs := map[string]int{}, 0
+	outcomes, verbs, runs := map[string]int{}, map[string]int{}, 0
 	for seed := range seeds {
 		plan, err := flowgen.Plan(seed)
 		if err != nil {
@@ -45,6 +45,12 @@ func TestEveryConversationEnds(t *testing.T) {
 		}
 		outcomes[sum.Outcome]++
 		runs += r.runs
+		for way, n := range sum.Taken {
+			name, _, _ := strings.Cut(way, ">")
+			if step, ok := plan.Steps[strings.TrimPrefix(name, plan.Flow+"/")]; ok {
+				verbs[step.Verb()] += n
+			}
+		}
 		if limit := plan.Limits.Turns; sum.Turns > limit {
 			t.Errorf("seed %d: %d turns, want at most %d", seed, sum.Turns, limit)
 		}
@@ -52,7 +58,12 @@ func TestEveryConversationEnds(t *testing.T) {
 			t.Errorf("seed %d: outcome %q, but no end was taken: %v", seed, sum.Outcome, sum.Taken)
 		}
 	}
-	t.Logf("%d conversations in %d runs: %v", seeds, runs, outcomes)
+	t.Logf("%d conversations in %d runs: %v; steps taken: %v", seeds, runs, outcomes, verbs)
+	for _, verb := range []string{"say", "collect", "retrieve", "generate", "call", "set", "branch", "run_flow", "parallel", "wait", "handoff", "end"} {
+		if verbs[verb] == 0 {
+			t.Errorf("no conversation came through a %s; nothing is proven of it", verb)
+		}
+	}
 }
 
 // A rehearsal is a conversation on virtual time with a customer and servers that
@@ -135,24 +146,21 @@ func (r *rehearsal) prepare() {
 	r.env.SetOnTimerScheduledListener(func(string, time.Duration) { r.waits() })
 	r.env.SetOnActivityStartedListener(func(*activity.Info, context.Context, converter.EncodedValues) { r.waits() })
 
-	for _, name := range []string{activities.Transcribe, activities.Retrieve, activities.Generate, activities.Understand,
-		activities.Call, activities.Speak, activities.Perform} {
-		r.env.RegisterActivityWithOptions(func(context.Context, any) (any, error) { return nil, nil }, activity.RegisterOptions{Name: name})
-	}
-	mocked(r, activities.Transcribe, 2000, func(in activities.TranscribeInput) (activities.TranscribeResult, error) {
+	var answer []func() // the environment wants every activity registered before the first is answered for
+	mocked(r, &answer, activities.Transcribe, 2000, func(in activities.TranscribeInput) (activities.TranscribeResult, error) {
 		out := activities.TranscribeResult{Utterance: in.Utterance, Text: r.words(), Confidence: r.rand.Float64()}
 		if r.chance(15) {
 			out = activities.TranscribeResult{Utterance: in.Utterance, NoSpeech: true}
 		}
 		return out, nil
 	})
-	mocked(r, activities.Retrieve, 5000, func(activities.RetrieveInput) (activities.RetrieveResult, error) {
+	mocked(r, &answer, activities.Retrieve, 5000, func(activities.RetrieveInput) (activities.RetrieveResult, error) {
 		return activities.RetrieveResult{Passages: []activities.Passage{{ID: "1", Text: "Kettles are in aisle 4.", Score: r.rand.Float64()}}[:r.rand.IntN(2)]}, nil
 	})
-	mocked(r, activities.Generate, 4000, func(in activities.GenerateInput) (activities.GenerateResult, error) {
+	mocked(r, &answer, activities.Generate, 4000, func(in activities.GenerateInput) (activities.GenerateResult, error) {
 		return activities.GenerateResult{Text: "An answer.", Value: map[string]any{"left": r.rand.IntN(3)}}, nil
 	})
-	mocked(r, activities.Understand, 4000, func(in activities.UnderstandInput) (activities.UnderstandResult, error) {
+	mocked(r, &answer, activities.Understand, 4000, func(in activities.UnderstandInput) (activities.UnderstandResult, error) {
 		var out activities.UnderstandResult
 		if len(in.Intents) > 0 && r.chance(30) {
 			out.Intent = in.Intents[r.rand.IntN(len(in.Intents))].Name
@@ -161,7 +169,7 @@ func (r *rehearsal) prepare() {
 		}
 		return out, nil
 	})
-	mocked(r, activities.Call, 6000, func(in activities.CallInput) (activities.CallResult, error) {
+	mocked(r, &answer, activities.Call, 6000, func(in activities.CallInput) (activities.CallResult, error) {
 		if in.Action == "shop.look" {
 			return activities.CallResult{Value: map[string]any{"left": r.rand.IntN(3)}}, nil
 		}
@@ -170,7 +178,7 @@ func (r *rehearsal) prepare() {
 		}
 		return activities.CallResult{Value: "A17"}, nil
 	})
-	mocked(r, activities.Speak, 4000, func(in activities.SpeakInput) (activities.SpeakResult, error) {
+	mocked(r, &answer, activities.Speak, 4000, func(in activities.SpeakInput) (activities.SpeakResult, error) {
 		r.tell("kiosk at %s: %s", in.Step, in.Text)
 		out := activities.SpeakResult{Response: in.Response, Text: in.Text, Heard: in.Text}
 		if r.chance(15) {
@@ -178,25 +186,32 @@ func (r *rehearsal) prepare() {
 		}
 		return out, nil
 	})
-	mocked(r, activities.Perform, 60_000, func(activities.PerformInput) (activities.PerformResult, error) {
+	mocked(r, &answer, activities.Perform, 60_000, func(activities.PerformInput) (activities.PerformResult, error) {
 		return activities.PerformResult{}, nil
 	})
+	for _, f := range answer {
+		f()
+	}
 	r.env.RegisterDelayedCallback(r.join, 0)
 	r.env.RegisterDelayedCallback(r.act, time.Duration(r.rand.IntN(5000))*time.Millisecond)
 }
 
 // mocked answers for an activity, which takes up to some milliseconds and
 // sometimes fails.
-func mocked[In, Out any](r *rehearsal, name string, upToMs int, do func(In) (Out, error)) {
-	r.env.OnActivity(name, mock.Anything, mock.Anything).Return(func(_ context.Context, in In) (Out, error) {
-		if r.chance(4) {
-			var none Out
-			kind := r.pick(activities.KindTimeout, activities.KindAway, activities.KindInvalid, activities.KindRefused, activities.KindUngrounded, activities.KindGone)
-			r.tell("%s fails: %s", name, kind)
-			return none, activities.Permanent(kind, errors.New("made to fail"))
-		}
-		return do(in)
-	}).AfterFn(func() time.Duration { return time.Duration(r.rand.IntN(upToMs)) * time.Millisecond })
+func mocked[In, Out any](r *rehearsal, answer *[]func(), name string, upToMs int, do func(In) (Out, error)) {
+	f := func(context.Context, In) (Out, error) { var none Out; return none, nil }
+	r.env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+	*answer = append(*answer, func() {
+		r.env.OnActivity(name, mock.Anything, mock.Anything).Return(func(_ context.Context, in In) (Out, error) {
+			if r.chance(4) {
+				var none Out
+				kind := r.pick(activities.KindTimeout, activities.KindAway, activities.KindInvalid, activities.KindRefused, activities.KindUngrounded, activities.KindGone)
+				r.tell("%s fails: %s", name, kind)
+				return none, activities.Permanent(kind, errors.New("made to fail"))
+			}
+			return do(in)
+		}).AfterFn(func() time.Duration { return time.Duration(r.rand.IntN(upToMs)) * time.Millisecond })
+	})
 }
 
 // waits is told whenever the conversation has begun to wait for something. Since

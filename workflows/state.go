@@ -18,7 +18,6 @@ type State struct {
 	Seen       int64            `json:"seen"`        // the last of the kiosk's numbers in this session
 	Joined     int              `json:"joined"`      // how often the kiosk came, or came back
 	SeenSpeech int              `json:"seen_speech"` // the last utterance's number in this session
-	Utterances int              `json:"utterances"`  // how many there were, in all sessions
 
 	// Stack holds the flows under way: the conversation's own first, the one that
 	// has the floor last. Each of the others waits for the one after it.
@@ -38,6 +37,7 @@ type State struct {
 	Events     map[string]Event `json:"events,omitempty"`   // that no `wait` has taken yet, by name
 	Handoffs   int              `json:"handoffs,omitempty"` // how often staff was called
 	Answered   string           `json:"answered,omitempty"` // the Handoff that staff answered last
+	Works      int              `json:"works"`              // how many activities there were
 	Started    time.Time        `json:"started"`
 	Outcome    string           `json:"outcome,omitempty"`
 }

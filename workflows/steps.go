@@ -104,9 +104,7 @@ func (c *conversation) generate(ctx workflow.Context, j job) error {
 	var result activities.GenerateResult
 	c.Responses++
 	in.Response = c.Responses
-	w := j.work()
-	w.n = in.Response
-	answer := workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, w), activities.Generate, in)
+	answer := workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, j.work()), activities.Generate, in)
 	if err := c.await(ctx, answer, j.Run.Cover, &result); err != nil {
 		return err
 	}

@@ -75,9 +75,9 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, err
 	if u.answer != nil {
 		in := *u.answer
 		in.Place, in.Response, in.Stream = c.Place, n, true
-		answer = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, work{step: step, n: n, note: c.step().Note, run: u.run}), activities.Generate, in)
+		answer = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, work{step: step, note: c.step().Note, run: u.run}), activities.Generate, in)
 	}
-	voice := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, work{step: step, part: "speak", n: n, note: c.step().Note}), activities.Speak,
+	voice := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, work{step: step, part: "speak", note: c.step().Note}), activities.Speak,
 		activities.SpeakInput{
 			Place: c.Place, Response: n, Step: step, Text: u.text, Language: c.Language,
 			BargeIn: u.bargeIn.Mode, MinWords: u.bargeIn.MinWords, Gesture: u.gesture, Screen: u.screen, Listening: u.listening,
@@ -144,22 +144,24 @@ func (c *conversation) heard(said activities.SpeakResult, cut, sensitive bool) {
 type work struct {
 	step string // the author's name for it
 	part string // of the step, when it is not the whole
-	n    int    // tells it from the step's others that may be under way
 	note string
 	run  flow.Run
 }
 
 // work is the activity that is all that a job does.
-func (j job) work() work { return work{step: j.name, n: j.visit, note: j.Note, run: j.Run} }
+func (j job) work() work { return work{step: j.name, note: j.Note, run: j.Run} }
 
 // on gives the options with which a pool's activity runs: the pool's policy,
-// what the step's `run` makes of it, and the author's step as its name.
+// what the step's `run` makes of it, and the author's step as its name. The
+// number makes its id unique: one that was cancelled may still be under way when
+// the step is taken again.
 func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) workflow.Context {
 	policy := activities.Policies[pool]
-	id := fmt.Sprintf("%s.%d", w.step, w.n)
+	c.Works++
+	id := fmt.Sprintf("%s.%d", w.step, c.Works)
 	summary := w.step
 	if w.part != "" {
-		id = fmt.Sprintf("%s.%s.%d", w.step, w.part, w.n)
+		id = fmt.Sprintf("%s.%s.%d", w.step, w.part, c.Works)
 		summary = w.step + " · " + w.part
 	}
 	if w.note != "" {
@@ -197,9 +199,8 @@ func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) wo
 // response that only a hotword cuts becomes an input when it holds one.
 func (c *conversation) transcribe(ctx workflow.Context, in *Input, over *guard) {
 	defer func() { c.transcribing-- }()
-	c.Utterances++ // utterances are numbered within a session; an id must differ from those of another
 	step := c.listeningStep()
-	w := work{step: step, part: "hear", n: c.Utterances, note: c.plan().Steps[step].Note}
+	w := work{step: step, part: "hear", note: c.plan().Steps[step].Note}
 	var result activities.TranscribeResult
 	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, w), activities.Transcribe,
 		activities.TranscribeInput{
