@@ -3,12 +3,10 @@ package flow
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"cel.dev/cel-go/common/types"
+	"github.com/praesenz/parley/flow/grammar"
 )
 
 // Heard is what reached a listening step.
@@ -40,8 +38,8 @@ type Understanding struct {
 	Language string `json:"language,omitempty"` // heard.language: the language that an intent's words name
 
 	// Values are what was told, by slot, each of its slot's type and past its
-	// rules: the slot that was asked for, those of Collect.Also, and with the
-	// intent that corrects, those that were taken back.
+	// rules: the slot that was asked for, those of Collect.Also (it may be these
+	// alone), and with the intent that corrects, those that were taken back.
 	Values map[string]any `json:"values,omitempty"`
 	// Confirmed answers Heard.Confirming: "yes" or "no". With "no" Values may hold
 	// the right value.
@@ -56,374 +54,356 @@ type Understanding struct {
 	AskModel bool `json:"ask_model,omitempty"`
 }
 
-// maxTextLen is a slot's max_len where the author gave none, in characters.
-const maxTextLen = 1000
-
-// maxAround is how many other words may stand around a value that is contained
-// in an utterance. A longer sentence that happens to hold the word is more
-// likely about something else: "where do you keep the German beer" chooses no
-// language.
-const maxAround = 4
-
 // Understand finds what a customer meant at a step. A touched button's value
-// wins; then comes what is exactly one of a closed slot's values; then the
-// intents' phrases; then a value that a short utterance contains; and last, for
-// text slots, the text as it is. It is pure.
+// wins; then the answer to "is that right?"; then what is nothing but a value of
+// a closed slot; then the intents' phrases, corrections, and the wish for another
+// language; then values that a sentence contains; and last, for text slots, the
+// text as it is. It is pure.
 //
 //workflowcheck:ignore
 func (p *Program) Understand(h Heard) Understanding {
-	step, lang, utterance, touched := h.Step, h.Language, h.Text, h.Touched
-	name, slot, listens := p.plan.slotOf(step)
-	g := grammar{plan: p.plan, slot: slot, lang: lang, words: wordsOf(lang)}
-	if touched != "" {
-		if v, ok := g.button(touched); listens && ok {
-			return p.accept(name, v)
-		}
-		utterance = touched // a button that is not this step's: as if it had been said
+	l := p.listen(h)
+	u := l.understand()
+	if l.asksModel() && l.words.Len() > 0 && u.Invalid == nil && !u.OK {
+		u.AskModel = true
 	}
-	said := normalise(lang, utterance)
-	if said == "" {
+	return u
+}
+
+// A listener understands one utterance at one step.
+type listener struct {
+	Heard
+	program *Program
+	plan    *Plan
+	words   grammar.Words
+	collect *Collect // nil where only intents are heard
+	asked   string   // the slot that is collected
+	slot    Slot
+}
+
+func (p *Program) listen(h Heard) *listener {
+	l := &listener{Heard: h, program: p, plan: p.plan, collect: p.plan.Steps[h.Step].Collect}
+	if l.collect != nil {
+		l.asked = l.collect.Slot
+		l.slot = p.plan.Slots[l.asked]
+	}
+	l.words = grammar.Hear(h.Language, h.Text)
+	return l
+}
+
+// asksModel reports whether the language model may be asked at this step. What a
+// sensitive slot is told never reaches it.
+func (l *listener) asksModel() bool {
+	if l.collect == nil || l.collect.Understand != "model" || l.slot.Sensitive {
+		return false
+	}
+	return !slices.ContainsFunc(l.collect.Also, func(name string) bool { return l.plan.Slots[name].Sensitive })
+}
+
+func (l *listener) understand() Understanding {
+	if l.Touched != "" {
+		if u, ok := l.touch(); ok {
+			return u
+		}
+		l.Text = l.Touched // a button of another step: as if it had been said
+		l.words = grammar.Hear(l.Language, l.Text)
+	}
+	if l.words.Len() == 0 {
 		return Understanding{Why: "there is nothing in it but punctuation or silence"}
 	}
-	if v, ok := g.exact(said); listens && ok {
-		return p.accept(name, v)
-	}
-	if intent, ok := g.intent(said); ok {
-		return Understanding{Intent: intent, OK: true}
-	}
-	if !listens {
-		return Understanding{Why: fmt.Sprintf("step %q listens only for intents", step)}
-	}
-	v, why := g.loose(said, utterance)
-	if why != "" {
-		return Understanding{Why: why}
-	}
-	return p.accept(name, v)
-}
-
-// slotOf is the slot that a step collects.
-func (p *Plan) slotOf(step string) (string, Slot, bool) {
-	c := p.Steps[step].Collect
-	if c == nil {
-		return "", Slot{}, false
-	}
-	s, ok := p.Slots[c.Slot]
-	return c.Slot, s, ok
-}
-
-// accept applies the slot's `valid`.
-func (p *Program) accept(slot string, v any) Understanding {
-	prg, ok := p.valid[slot]
-	if !ok {
-		return Understanding{Values: map[string]any{slot: v}, OK: true}
-	}
-	expr := p.plan.Slots[slot].Valid
-	val, _, err := prg.Eval(map[string]any{"value": v})
-	if err != nil {
-		return Understanding{Why: fmt.Sprintf("slot %q: valid %q: %v", slot, expr, err)}
-	}
-	if val != types.True {
-		return Understanding{Why: fmt.Sprintf("slot %q: the value is refused by valid %q", slot, expr)}
-	}
-	return Understanding{Values: map[string]any{slot: v}, OK: true}
-}
-
-// A grammar reads utterances in one language for one slot.
-type grammar struct {
-	plan  *Plan
-	slot  Slot
-	lang  string
-	words words
-}
-
-// button is the value of a touch button.
-func (g grammar) button(touched string) (any, bool) {
-	switch g.slot.Type {
-	case "enum":
-		return touched, slices.Contains(g.slot.Values, touched)
-	case "bool":
-		b, err := strconv.ParseBool(touched)
-		return b, err == nil
-	}
-	return nil, false
-}
-
-// same reports whether two normalised texts mean the same, fillers aside.
-func (g grammar) same(said, phrase string) bool {
-	return said == phrase || g.words.strip(said) == g.words.strip(phrase)
-}
-
-// ways are the ways to say an enum's value, as the author wrote them: in the
-// language, else in the flow's default language, else the value itself.
-func (g grammar) ways(value string) []string {
-	byValue, ok := g.slot.Synonyms[g.lang]
-	if !ok {
-		byValue = g.slot.Synonyms[g.plan.Languages.Default]
-	}
-	if ways := byValue[value]; len(ways) > 0 {
-		return ways
-	}
-	return []string{value}
-}
-
-// exact reads an utterance that is nothing but a value of a closed type.
-func (g grammar) exact(said string) (any, bool) {
-	switch g.slot.Type {
-	case "bool":
-		for _, yes := range g.words.yes {
-			if g.same(said, yes) {
-				return true, true
-			}
+	if l.Confirming != nil {
+		if u, ok := l.confirm(); ok {
+			return u
 		}
-		for _, no := range g.words.no {
-			if g.same(said, no) {
-				return false, true
-			}
-		}
-	case "enum":
-		for _, v := range g.slot.Values {
-			if g.same(said, normalise(g.lang, v)) { // typed, most likely
-				return v, true
-			}
-			for _, way := range g.ways(v) {
-				if g.same(said, normalise(g.lang, way)) {
-					return v, true
-				}
-			}
-		}
-	case "int", "number":
-		tokens := strings.Fields(g.words.strip(said))
-		if n, used := g.readNumber(tokens); used > 0 && used == len(tokens) {
-			return g.numeric(n)
-		}
+	} else if v, ok := l.exact(l.reader(l.asked)); ok {
+		return l.tell(map[string]any{l.asked: v})
 	}
-	return nil, false
-}
-
-// intent finds the first intent that has the utterance among its phrases.
-func (g grammar) intent(said string) (string, bool) {
-	for _, in := range g.plan.Intents {
-		for _, phrase := range in.Phrases[g.lang] {
-			if g.same(said, normalise(g.lang, phrase)) {
-				return in.Name, true
-			}
-		}
+	if u, ok := l.intent(l.words); ok {
+		return u
 	}
-	return "", false
-}
-
-// loose reads a value that an utterance contains, or takes its text; why says
-// that it did not.
-func (g grammar) loose(said, utterance string) (v any, why string) {
-	switch g.slot.Type {
-	case "bool":
-		return g.looseBool(said)
-	case "enum":
-		return g.looseEnum(said)
-	case "int", "number":
-		return g.looseNumber(said)
+	if u, ok := l.correction(); ok {
+		return u
 	}
-	limit := g.slot.MaxLen
-	if limit == 0 {
-		limit = maxTextLen
-	}
-	text := strings.Join(strings.Fields(utterance), " ")
-	if n := utf8.RuneCountInString(text); n > limit {
-		return nil, fmt.Sprintf("the text has %d characters; max_len is %d", n, limit)
-	}
-	return text, ""
-}
-
-// looseBool reads a sentence that begins with yes or no and does not take it
-// back.
-func (g grammar) looseBool(said string) (any, string) {
-	said = g.words.strip(said)
-	begins := func(ways []string) bool {
-		return slices.ContainsFunc(ways, func(w string) bool { return strings.HasPrefix(said, w+" ") })
-	}
-	contains := func(ways []string) bool {
-		return slices.ContainsFunc(ways, func(w string) bool { return holds(said, w) })
+	if u, ok := l.tongue(); ok {
+		return u
 	}
 	switch {
-	case begins(g.words.yes) && !contains(g.words.no):
-		return true, ""
-	case begins(g.words.no) && !contains(g.words.yes):
-		return false, ""
+	case l.Confirming != nil:
+		return Understanding{Why: "it neither confirms nor corrects what was asked back"}
+	case l.collect == nil:
+		return Understanding{Why: fmt.Sprintf("step %q listens only for intents", l.Step)}
 	}
-	return nil, "it is neither yes nor no"
+	return l.contained()
 }
 
-func (g grammar) looseEnum(said string) (any, string) {
-	said = g.words.strip(said)
-	total := len(strings.Fields(said))
-	var found []string
-	for _, v := range g.slot.Values {
-		for _, way := range g.ways(v) {
-			way = normalise(g.lang, way)
-			if holds(said, way) && total-len(strings.Fields(way)) <= maxAround {
-				found = append(found, v)
-				break
+// touch takes a button's value, or the name of an intent.
+func (l *listener) touch() (Understanding, bool) {
+	if v, ok := l.reader(l.asked).button(l.Touched); l.collect != nil && ok {
+		switch {
+		case l.Confirming == nil:
+			return l.tell(map[string]any{l.asked: v}), true
+		case l.slot.Type == "bool":
+			return Understanding{OK: true, Confirmed: yesNo(l.Touched == "true")}, true
+		}
+		return l.confirmed(v), true
+	}
+	if l.Confirming != nil && (l.Touched == "true" || l.Touched == "false") {
+		return Understanding{OK: true, Confirmed: yesNo(l.Touched == "true")}, true
+	}
+	for _, in := range l.plan.Intents {
+		if in.Name == l.Touched {
+			return Understanding{OK: true, Intent: in.Name}, true
+		}
+	}
+	return Understanding{}, false
+}
+
+// exact reads words that are nothing but a value of a closed slot.
+func (l *listener) exact(r reader) (any, bool) {
+	if l.collect == nil || !r.closed() {
+		return nil, false
+	}
+	return r.exact(l.words)
+}
+
+// confirm reads the answer to "I understood four. Is that right?": yes, no, or
+// the right value.
+func (l *listener) confirm() (Understanding, bool) {
+	if yes, ok := l.words.YesNo(); ok {
+		return Understanding{OK: true, Confirmed: yesNo(yes)}, true
+	}
+	right, no := l.words.AfterNo()
+	if c, ok := l.words.Correction(); ok {
+		right, no = c.Right, true
+	}
+	if no {
+		if u, ok := l.intent(right); ok {
+			return u, true
+		}
+	} else if u, ok := l.intent(l.words); ok {
+		return u, true
+	}
+	r := l.reader(l.asked)
+	yes, begins := l.words.Begins()
+	if begins && yes && !r.closed() {
+		return Understanding{OK: true, Confirmed: "yes"}, true
+	}
+	if l.collect != nil && l.slot.Type != "bool" {
+		if v, why := r.loose(right); why == "" {
+			return l.confirmed(v), true
+		}
+	}
+	if no {
+		if u, ok := l.correction(); ok {
+			return u, true
+		}
+		return Understanding{OK: true, Confirmed: "no"}, true
+	}
+	if begins {
+		return Understanding{OK: true, Confirmed: yesNo(yes)}, true
+	}
+	return Understanding{}, false
+}
+
+// confirmed compares a value with the one that was asked back.
+func (l *listener) confirmed(v any) Understanding {
+	if sameValue(v, l.Confirming) {
+		return Understanding{OK: true, Confirmed: "yes"}
+	}
+	u := l.accept(map[string]any{l.asked: v})
+	u.OK, u.Confirmed = true, "no"
+	return u
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
+// intent finds the first intent whose phrases the words are.
+func (l *listener) intent(said grammar.Words) (Understanding, bool) {
+	if said.Len() == 0 {
+		return Understanding{}, false
+	}
+	for _, in := range l.plan.Intents {
+		if in.Correct != nil && in.Then == "" {
+			continue // it needs a value, which correction looks for
+		}
+		if slices.ContainsFunc(l.phrases(in), said.Is) {
+			u := Understanding{OK: true, Intent: in.Name}
+			if !in.setsLanguage() {
+				return u, true
+			}
+			if u.Language = l.other(); u.Language != "" {
+				return u, true
+			}
+			continue // "another language": which of several?
+		}
+		if in.Digress == nil {
+			continue
+		}
+		for _, name := range in.Digress.Flows {
+			if slices.ContainsFunc(byLanguage(l.plan.Flows[name].Phrases, l.Language), said.Is) {
+				return Understanding{OK: true, Intent: in.Name, Flow: name}, true
 			}
 		}
 	}
-	switch len(found) {
-	case 1:
-		return found[0], ""
-	case 0:
-		return nil, fmt.Sprintf("it is none of %s", strings.Join(g.slot.Values, ", "))
-	}
-	return nil, fmt.Sprintf("it could be %s", strings.Join(found, " or "))
+	return Understanding{}, false
 }
 
-func (g grammar) looseNumber(said string) (any, string) {
-	tokens := strings.Fields(said)
-	var found []float64
-	for i := 0; i < len(tokens); {
-		n, used := g.readNumber(tokens[i:])
-		if used == 0 {
-			i++
+// phrases are an intent's own and those that its name has in every language.
+func (l *listener) phrases(in Intent) []string {
+	return slices.Concat(byLanguage(in.Phrases, l.Language), grammar.Phrases(l.Language, in.Name))
+}
+
+// byLanguage is what a map from languages holds for one of them.
+func byLanguage[V any](m map[string]V, lang string) V { return m[lang] }
+
+// other is the only other language that is supported, or "".
+func (l *listener) other() string {
+	var others []string
+	for _, lang := range l.plan.Languages.Supported {
+		if lang != l.Language {
+			others = append(others, lang)
+		}
+	}
+	if len(others) != 1 {
+		return ""
+	}
+	return others[0]
+}
+
+// setsLanguage reports whether an intent changes the conversation's language to
+// the one that its words name.
+func (in Intent) setsLanguage() bool {
+	return slices.ContainsFunc(in.Set, func(a Assign) bool { return strings.Contains(a.Expr, "heard.language") })
+}
+
+// tongue finds the wish for another language: "auf Deutsch bitte".
+func (l *listener) tongue() (Understanding, bool) {
+	at := slices.IndexFunc(l.plan.Intents, Intent.setsLanguage)
+	if at < 0 {
+		return Understanding{}, false
+	}
+	lang, ok := l.words.Tongue(l.plan.Languages.Supported)
+	if !ok {
+		return Understanding{}, false
+	}
+	return Understanding{OK: true, Intent: l.plan.Intents[at].Name, Language: lang}, true
+}
+
+// correction finds what the customer takes back: a value that fits exactly one
+// of the slots that they have answered.
+func (l *listener) correction() (Understanding, bool) {
+	at := slices.IndexFunc(l.plan.Intents, func(in Intent) bool { return in.Correct != nil })
+	if at < 0 {
+		return Understanding{}, false
+	}
+	c, ok := l.words.Correction()
+	if !ok {
+		rest, no := l.words.AfterNo()
+		if !no || rest.Len() == 0 || l.slot.Type == "bool" {
+			return Understanding{}, false
+		}
+		c.Right = rest
+	}
+	if !c.Sure && l.collect != nil && l.Confirming == nil && l.fitsAsked(c.Right) {
+		return Understanding{}, false
+	}
+	in := l.plan.Intents[at]
+	fits := map[string]any{}
+	var open []string
+	for _, name := range in.Correct {
+		if name == l.asked || !l.Answered[name] {
 			continue
 		}
-		found = append(found, n)
-		i += used
-	}
-	if len(found) != 1 {
-		return nil, fmt.Sprintf("it holds %d numbers, not one", len(found))
-	}
-	v, ok := g.numeric(found[0])
-	if !ok {
-		return nil, "it is not a whole number"
-	}
-	return v, ""
-}
-
-// readNumber reads digits or a spoken number at the beginning of tokens.
-func (g grammar) readNumber(tokens []string) (float64, int) {
-	if len(tokens) == 0 {
-		return 0, 0
-	}
-	if c := tokens[0][0]; c == '-' || c >= '0' && c <= '9' {
-		if n, err := strconv.ParseFloat(tokens[0], 64); err == nil {
-			return n, 1
+		r := l.reader(name)
+		if !r.closed() {
+			open = append(open, name)
+			continue
 		}
-		return 0, 0
-	}
-	if g.words.number == nil {
-		return 0, 0
-	}
-	if tokens[0] == "minus" {
-		n, used := g.words.number(tokens[1:])
-		if used == 0 {
-			return 0, 0
+		if v, ok := r.exact(c.Wrong); ok && !sameValue(v, l.Slots[name]) {
+			continue // something else was wrong
 		}
-		return -n, used + 1
-	}
-	return g.words.number(tokens)
-}
-
-// numeric gives a number the slot's type.
-func (g grammar) numeric(n float64) (any, bool) {
-	if g.slot.Type == "number" {
-		return n, true
-	}
-	return int64(n), n == float64(int64(n))
-}
-
-// Expected lists what a speech recogniser should expect at a step, in a fixed
-// order and as the author wrote it: the slot's values and their synonyms, yes
-// and no, the intents' phrases.
-//
-//workflowcheck:ignore
-func (p *Program) Expected(step, lang string, options []string) []string {
-	var phrases []string
-	_, slot, ok := p.plan.slotOf(step)
-	g := grammar{plan: p.plan, slot: slot, lang: lang, words: wordsOf(lang)}
-	if ok && slot.Type == "enum" {
-		for _, v := range slot.Values {
-			phrases = append(phrases, g.ways(v)...)
+		if v, ok := r.exact(c.Right); ok && !sameValue(v, l.Slots[name]) && l.accept(map[string]any{name: v}).OK {
+			fits[name] = v
 		}
 	}
-	if ok && slot.Type == "bool" {
-		phrases = append(phrases, g.words.yes...)
-		phrases = append(phrases, g.words.no...)
-	}
-	for _, in := range p.plan.Intents {
-		phrases = append(phrases, in.Phrases[lang]...)
-	}
-	seen := make(map[string]bool, len(phrases))
-	phrases = slices.DeleteFunc(phrases, func(s string) bool {
-		dup := seen[s]
-		seen[s] = true
-		return dup
-	})
-	return phrases
-}
-
-// A Button is one touch button of a collect that shows them.
-type Button struct {
-	Value string `json:"value"` // what the kiosk sends back when it is touched
-	Label string `json:"label"`
-}
-
-// Buttons are the touch buttons of a step, in the author's order: an enum's
-// values, labelled by their first synonym in the language, or yes and no. A step
-// that shows none has none.
-//
-//workflowcheck:ignore
-func (p *Program) Buttons(step, lang string, options []string) []Button {
-	_, slot, ok := p.plan.slotOf(step)
-	if !ok || !p.plan.Steps[step].Collect.Buttons {
-		return nil
-	}
-	g := grammar{plan: p.plan, slot: slot, lang: lang, words: wordsOf(lang)}
-	switch slot.Type {
-	case "enum":
-		buttons := make([]Button, len(slot.Values))
-		for i, v := range slot.Values {
-			buttons[i] = Button{Value: v, Label: g.ways(v)[0]}
+	if len(fits) == 0 && len(open) == 1 && c.Sure && (l.collect == nil || l.reader(l.asked).closed()) {
+		if v, why := l.reader(open[0]).loose(c.Right); why == "" && l.accept(map[string]any{open[0]: v}).OK {
+			fits[open[0]] = v
 		}
-		return buttons
-	case "bool":
-		return []Button{{"true", capitalise(g.words.yes[0])}, {"false", capitalise(g.words.no[0])}}
 	}
-	return nil
+	if len(fits) != 1 {
+		return Understanding{}, false
+	}
+	return Understanding{OK: true, Intent: in.Name, Values: fits}, true
 }
 
-func capitalise(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	return strings.ToUpper(string(r)) + s[n:]
+// fitsAsked reports whether words are an answer to the question that is open.
+func (l *listener) fitsAsked(said grammar.Words) bool {
+	r := l.reader(l.asked)
+	if !r.closed() {
+		return false
+	}
+	_, ok := r.exact(said)
+	return ok
 }
 
-// A SlotMeaning describes a slot to the language model.
-type SlotMeaning struct {
-	Name, About string
-	Type        Type
-	Values      []string // what it can be, where that is known
-	Correct     bool     // answered before; only taken when the customer takes it back
+// contained reads the values that a sentence contains, of the slot that is asked
+// for and of those that may be told too; or takes the text.
+func (l *listener) contained() Understanding {
+	r := l.reader(l.asked)
+	values := l.told()
+	if !r.closed() {
+		text, why := r.loose(l.words)
+		if why != "" {
+			return Understanding{Why: why}
+		}
+		values[l.asked] = text
+		u := l.accept(values)
+		u.AskModel = u.OK && l.asksModel()
+		return u
+	}
+	v, why := r.loose(l.words)
+	if _, told := values[l.asked]; !told && why == "" {
+		values[l.asked] = v
+	}
+	if len(values) == 0 {
+		return Understanding{Why: why}
+	}
+	return l.accept(values)
 }
 
-// A Meaning is something that a customer may want, for the language model. Its
-// Name is an intent's, for an intent that changes the language
-// "<intent>:<language>" and for one that digresses "<intent>:<flow>".
-type Meaning struct {
-	Name, About string
-	Phrases     []string // examples, in the conversation's language
+// tell is an answer together with what the same sentence tells of other slots.
+func (l *listener) tell(values map[string]any) Understanding {
+	if l.Touched == "" {
+		for name, v := range l.told() {
+			if _, ok := values[name]; !ok {
+				values[name] = v
+			}
+		}
+	}
+	return l.accept(values)
 }
 
-// Meanings are what the language model may find in an utterance at a step: the
-// slot that is asked for, those that may be told too and those of answered that
-// can be corrected, and the intents.
-//
-//workflowcheck:ignore
-func (p *Program) Meanings(step, lang string, answered map[string]bool) ([]SlotMeaning, []Meaning) {
-	return nil, nil
-}
-
-// FromModel holds what the language model made of an utterance to the same rules
-// as Understand: intent is a Meaning's name or empty, values are by slot and as
-// the model wrote them.
-//
-//workflowcheck:ignore
-func (p *Program) FromModel(h Heard, intent string, values map[string]any) Understanding {
-	return Understanding{Why: "the language model did not understand it either"}
+// accept applies the slots' rules. A refused value of the slot that is asked for
+// refuses the answer; another one is left out.
+func (l *listener) accept(values map[string]any) Understanding {
+	u := Understanding{OK: true, Values: map[string]any{}}
+	for _, name := range sortedKeys(values) {
+		why := l.program.refuses(name, values[name])
+		switch {
+		case why == "":
+			u.Values[name] = values[name]
+		case name == l.asked || len(values) == 1:
+			return Understanding{Why: why, Invalid: values[name]}
+		}
+	}
+	if len(u.Values) == 0 {
+		return Understanding{Why: "no value that was told is a valid one"}
+	}
+	return u
 }
