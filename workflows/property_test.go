@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,7 +39,7 @@ func TestEveryConversationEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &rehearsal{plan: *plan, rand: rand.New(rand.NewPCG(seed, 1))}
+		r := &rehearsal{plan: *plan, seed: seed, dice: roll(seed, "customer"), delay: map[string]dice{}}
 		sum, err := r.hold()
 		if err != nil {
 			t.Errorf("seed %d: %v\n%s", seed, err, strings.Join(r.story, "\n"))
@@ -68,11 +70,18 @@ func TestEveryConversationEnds(t *testing.T) {
 
 // A rehearsal is a conversation on virtual time with a customer and servers that
 // do anything at any time.
+//
+// The customer has dice of their own, and so has each activity, by its id, so
+// that a seed is the same conversation every time.
 type rehearsal struct {
-	plan  flow.Plan
-	rand  *rand.Rand
+	plan flow.Plan
+	seed uint64
+	dice
+	runs int
+
+	mu    sync.Mutex // activities run beside each other
 	story []string
-	runs  int
+	delay map[string]dice // by activity
 
 	env       *testsuite.TestWorkflowEnvironment
 	state     *workflows.State
@@ -129,11 +138,22 @@ func (r *rehearsal) hold() (workflows.Summary, error) {
 }
 
 func (r *rehearsal) tell(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.story = append(r.story, r.env.Now().Format("04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-func (r *rehearsal) chance(percent int) bool    { return r.rand.IntN(100) < percent }
-func (r *rehearsal) pick(from ...string) string { return from[r.rand.IntN(len(from))] }
+// dice are a source of chance.
+type dice struct{ *rand.Rand }
+
+func roll(seed uint64, what string) dice {
+	h := fnv.New64a()
+	h.Write([]byte(what))
+	return dice{rand.New(rand.NewPCG(seed, h.Sum64()))}
+}
+
+func (d dice) chance(percent int) bool    { return d.IntN(100) < percent }
+func (d dice) pick(from ...string) string { return from[d.IntN(len(from))] }
 
 // prepare sets one run up.
 func (r *rehearsal) prepare() {
@@ -147,70 +167,78 @@ func (r *rehearsal) prepare() {
 	r.env.SetOnActivityStartedListener(func(*activity.Info, context.Context, converter.EncodedValues) { r.waits() })
 
 	var answer []func() // the environment wants every activity registered before the first is answered for
-	mocked(r, &answer, activities.Transcribe, 2000, func(in activities.TranscribeInput) (activities.TranscribeResult, error) {
-		out := activities.TranscribeResult{Utterance: in.Utterance, Text: r.words(), Confidence: r.rand.Float64()}
-		if r.chance(15) {
+	mocked(r, &answer, activities.Transcribe, 2000, func(in activities.TranscribeInput, d dice) (activities.TranscribeResult, error) {
+		out := activities.TranscribeResult{Utterance: in.Utterance, Text: d.words(), Confidence: d.Float64()}
+		if d.chance(15) {
 			out = activities.TranscribeResult{Utterance: in.Utterance, NoSpeech: true}
 		}
 		return out, nil
 	})
-	mocked(r, &answer, activities.Retrieve, 5000, func(activities.RetrieveInput) (activities.RetrieveResult, error) {
-		return activities.RetrieveResult{Passages: []activities.Passage{{ID: "1", Text: "Kettles are in aisle 4.", Score: r.rand.Float64()}}[:r.rand.IntN(2)]}, nil
+	mocked(r, &answer, activities.Retrieve, 5000, func(_ activities.RetrieveInput, d dice) (activities.RetrieveResult, error) {
+		return activities.RetrieveResult{Passages: []activities.Passage{{ID: "1", Text: "Kettles are in aisle 4.", Score: d.Float64()}}[:d.IntN(2)]}, nil
 	})
-	mocked(r, &answer, activities.Generate, 4000, func(in activities.GenerateInput) (activities.GenerateResult, error) {
-		return activities.GenerateResult{Text: "An answer.", Value: map[string]any{"left": r.rand.IntN(3)}}, nil
+	mocked(r, &answer, activities.Generate, 4000, func(in activities.GenerateInput, d dice) (activities.GenerateResult, error) {
+		return activities.GenerateResult{Text: "An answer.", Value: map[string]any{"left": d.IntN(3)}}, nil
 	})
-	mocked(r, &answer, activities.Understand, 4000, func(in activities.UnderstandInput) (activities.UnderstandResult, error) {
+	mocked(r, &answer, activities.Understand, 4000, func(in activities.UnderstandInput, d dice) (activities.UnderstandResult, error) {
 		var out activities.UnderstandResult
-		if len(in.Intents) > 0 && r.chance(30) {
-			out.Intent = in.Intents[r.rand.IntN(len(in.Intents))].Name
+		if len(in.Intents) > 0 && d.chance(30) {
+			out.Intent = in.Intents[d.IntN(len(in.Intents))].Name
 		} else if len(in.Slots) > 0 {
-			out.Values = map[string]any{in.Slots[r.rand.IntN(len(in.Slots))].Name: r.words()}
+			out.Values = map[string]any{in.Slots[d.IntN(len(in.Slots))].Name: d.words()}
 		}
 		return out, nil
 	})
-	mocked(r, &answer, activities.Call, 6000, func(in activities.CallInput) (activities.CallResult, error) {
+	mocked(r, &answer, activities.Call, 6000, func(in activities.CallInput, d dice) (activities.CallResult, error) {
 		if in.Action == "shop.look" {
-			return activities.CallResult{Value: map[string]any{"left": r.rand.IntN(3)}}, nil
+			return activities.CallResult{Value: map[string]any{"left": d.IntN(3)}}, nil
 		}
-		if r.chance(20) {
+		if d.chance(20) {
 			return activities.CallResult{}, activities.Permanent("sold_out", errors.New("made to fail"))
 		}
 		return activities.CallResult{Value: "A17"}, nil
 	})
-	mocked(r, &answer, activities.Speak, 4000, func(in activities.SpeakInput) (activities.SpeakResult, error) {
+	mocked(r, &answer, activities.Speak, 4000, func(in activities.SpeakInput, d dice) (activities.SpeakResult, error) {
 		r.tell("kiosk at %s: %s", in.Step, in.Text)
 		out := activities.SpeakResult{Response: in.Response, Text: in.Text, Heard: in.Text}
-		if r.chance(15) {
+		if d.chance(15) {
 			out.Heard, out.Interrupted = "", true
 		}
 		return out, nil
 	})
-	mocked(r, &answer, activities.Perform, 60_000, func(activities.PerformInput) (activities.PerformResult, error) {
+	mocked(r, &answer, activities.Perform, 60_000, func(activities.PerformInput, dice) (activities.PerformResult, error) {
 		return activities.PerformResult{}, nil
 	})
 	for _, f := range answer {
 		f()
 	}
 	r.env.RegisterDelayedCallback(r.join, 0)
-	r.env.RegisterDelayedCallback(r.act, time.Duration(r.rand.IntN(5000))*time.Millisecond)
+	r.env.RegisterDelayedCallback(r.act, time.Duration(r.IntN(5000))*time.Millisecond)
 }
 
 // mocked answers for an activity, which takes up to some milliseconds and
 // sometimes fails.
-func mocked[In, Out any](r *rehearsal, answer *[]func(), name string, upToMs int, do func(In) (Out, error)) {
+func mocked[In, Out any](r *rehearsal, answer *[]func(), name string, upToMs int, do func(In, dice) (Out, error)) {
 	f := func(context.Context, In) (Out, error) { var none Out; return none, nil }
 	r.env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	*answer = append(*answer, func() {
-		r.env.OnActivity(name, mock.Anything, mock.Anything).Return(func(_ context.Context, in In) (Out, error) {
-			if r.chance(4) {
+		r.env.OnActivity(name, mock.Anything, mock.Anything).Return(func(ctx context.Context, in In) (Out, error) {
+			d := roll(r.seed, fmt.Sprint(r.runs, activity.GetInfo(ctx).ActivityID))
+			if d.chance(4) {
 				var none Out
-				kind := r.pick(activities.KindTimeout, activities.KindAway, activities.KindInvalid, activities.KindRefused, activities.KindUngrounded, activities.KindGone)
+				kind := d.pick(activities.KindTimeout, activities.KindAway, activities.KindInvalid, activities.KindRefused, activities.KindUngrounded, activities.KindGone)
 				r.tell("%s fails: %s", name, kind)
 				return none, activities.Permanent(kind, errors.New("made to fail"))
 			}
-			return do(in)
-		}).AfterFn(func() time.Duration { return time.Duration(r.rand.IntN(upToMs)) * time.Millisecond })
+			return do(in, d)
+		}).AfterFn(func() time.Duration {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if _, ok := r.delay[name]; !ok {
+				r.delay[name] = roll(r.seed, name)
+			}
+			return time.Duration(r.delay[name].IntN(upToMs)) * time.Millisecond
+		})
 	})
 }
 
@@ -243,7 +271,7 @@ func (r *rehearsal) act() {
 		return
 	}
 	r.seq++
-	switch n := r.rand.IntN(100); {
+	switch n := r.IntN(100); {
 	case n < 30:
 		text := r.words()
 		r.tell("customer types %q", text)
@@ -278,7 +306,7 @@ func (r *rehearsal) act() {
 	case n < 92:
 		r.env.SetContinueAsNewSuggested(true)
 	}
-	r.env.RegisterDelayedCallback(r.act, time.Duration(50+r.rand.IntN(8000))*time.Millisecond)
+	r.env.RegisterDelayedCallback(r.act, time.Duration(50+r.IntN(8000))*time.Millisecond)
 }
 
 // staff answers a call for them, now and then one that nobody made.
@@ -297,8 +325,8 @@ func (r *rehearsal) staff() {
 }
 
 // words are something that a customer says.
-func (r *rehearsal) words() string {
-	return r.pick(
+func (d dice) words() string {
+	return d.pick(
 		"yes", "no", "no, twelve", "twelve", "3", "red", "crimson please", "German", "auf Deutsch bitte", "in English please",
 		"Ada", "my name is Grace", "plus four nine one five one two three four five six seven", "tomorrow", "half past three",
 		"twelve fifty", "A B 1 2", "cancel", "a human please", "repeat that", "jump", "something else", "hours", "the way",
