@@ -16,10 +16,7 @@ const maxPerforms = 3
 // next response.
 func (c *conversation) animate(ctx workflow.Context) {
 	for failures := 0; ctx.Err() == nil; {
-		place, first := c.Place, c.Responses+1
-		if failures > 0 {
-			first = c.Responses // the one that is beginning
-		}
+		place, first := c.Place, max(1, c.Responses) // what is beginning now; what is over does not begin again
 		stage, stop := workflow.WithCancel(ctx)
 		performance := workflow.ExecuteActivity(c.on(stage, activities.PoolAvatar, work{step: "avatar"}), activities.Perform,
 			activities.PerformInput{Place: place, Response: first})

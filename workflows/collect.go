@@ -459,9 +459,7 @@ func (c *conversation) askModel(ctx workflow.Context, q *question, h flow.Heard)
 		Place: c.Place, Step: h.Step, Language: h.Language, Now: h.Now, Prompt: c.LastPrompt, Utterance: h.Text, History: c.history(historyLines),
 	}
 	for _, s := range slots {
-		if !c.plan().Slots[s.Name].Sensitive {
-			in.Slots = append(in.Slots, activities.SlotMeaning{Name: s.Name, About: s.About, Type: string(s.Type), Values: s.Values, Correct: s.Correct})
-		}
+		in.Slots = append(in.Slots, activities.SlotMeaning{Name: s.Name, About: s.About, Type: string(s.Type), Values: s.Values, Correct: s.Correct})
 	}
 	if len(in.Slots) > 0 && in.Slots[0].Name == q.Slot && len(c.options) > 0 {
 		in.Slots[0].Values = c.options
