@@ -32,6 +32,7 @@ func checkAssigned(t *tree, ds *Diagnostics) {
 			}
 		}
 	}
+	t.checkIntentReads(known, ds)
 	for i, s := range g.steps {
 		reads := slices.Clone(s.facts.reads)
 		for _, e := range s.facts.exprs {
@@ -45,6 +46,26 @@ func checkAssigned(t *tree, ds *Diagnostics) {
 				ds.errorf(codeUnset, r.at, "", "`%s` is read here, but on the path through %q nothing has set it", r.name, via)
 			} else {
 				ds.errorf(codeUnset, r.at, "", "`%s` is read here, but nothing has set it", r.name)
+			}
+		}
+	}
+}
+
+// checkIntentReads checks that what an intent reads has a value wherever it can
+// be heard.
+func (t *tree) checkIntentReads(known []map[string]bool, ds *Diagnostics) {
+	for _, in := range t.intents {
+		if in.set == nil {
+			continue
+		}
+		for _, e := range in.set.exprs {
+			for _, r := range e.reads {
+				for i, s := range t.graph.steps {
+					if known[i] != nil && s.facts.listens && !s.after(known[i], edge{kind: onIntent})[r.name] && t.declared(r.name) {
+						ds.errorf(codeUnset, r.at, "ask has("+r.name+") first", "`%s` is read here, but nothing has set it when %q listens", r.name, s.name.Value)
+						break
+					}
+				}
 			}
 		}
 	}

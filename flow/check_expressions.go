@@ -166,16 +166,17 @@ func (c *exprChecker) look(e *exprUse, parsed *cel.Ast) {
 				return
 			}
 			full := kind + "." + name
+			e.names = append(e.names, full)
 			if sel.IsTestOnly() {
 				tested = append(tested, full)
 			} else if kind == "slots" || kind == "vars" {
-				e.reads = append(e.reads, read{name: full, at: c.placeOf(e, parsed, operand.ID(), 0, len(full))})
+				e.all = append(e.all, read{name: full, at: c.placeOf(e, parsed, operand.ID(), 0, len(full))})
 			}
 		case ast.CallKind:
 			c.comparedEnum(e, parsed, x.AsCall())
 		}
 	}))
-	e.reads = slices.DeleteFunc(e.reads, func(r read) bool {
+	e.reads = slices.DeleteFunc(slices.Clone(e.all), func(r read) bool {
 		return slices.Contains(tested, r.name) || slices.Contains(e.after, r.name)
 	})
 	e.has = conjuncts(root)
@@ -290,6 +291,10 @@ func (c *exprChecker) compare(e *exprUse, got *cel.Type) {
 		c.ds.errorf(codeType, e.text.at, "", "`%s` cannot be %s", e.field, typeName(got))
 	}
 	if e.want == "" || fits(e.want.cel(), got) {
+		return
+	}
+	if e.code != "" {
+		c.ds.errorf(e.code, e.text.at, "", "`%s` must be %s, but `%s` is %s", e.field, typeName(e.want.cel()), e.text.Value, typeName(got))
 		return
 	}
 	if e.want == "bool" {

@@ -1,11 +1,17 @@
 package flow
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/text/language"
+)
 
 const (
 	codeNoPhrases  Code = "F304"
 	codeIntent     Code = "F311"
 	codeSamePhrase Code = "F312"
+	codeUnheard    Code = "F316"
 )
 
 // checkIntents checks that every intent leads somewhere, can be said in every
@@ -21,11 +27,25 @@ func checkIntents(t *tree, ds *Diagnostics) {
 		if !in.broken {
 			in.checkShape(ds)
 		}
+		var silent []string
 		for _, lang := range t.languages() {
-			if !in.hasPhrases(lang.Value) && len(in.phrases) > 0 {
+			if in.hasPhrases(lang.Value) || in.about.Value != "" || in.builtIn(lang.Value) {
+				continue
+			}
+			switch {
+			case len(in.phrases) > 0:
 				ds.errorf(codeNoPhrases, in.name.at, "", "intent %q has no %s phrases", name, languageName(lang.Value))
+			case len(in.flows) > 0 || in.broken:
+				t.checkFlowsKnown(in, lang.Value, ds)
+			default:
+				silent = append(silent, languageName(lang.Value))
 			}
 		}
+		if len(silent) > 0 {
+			ds.errorf(codeUnheard, in.name.at, "add `phrases`, or `about` for the language model", "nobody can say intent %q in %s: it has neither `phrases` nor `about`",
+				name, strings.Join(silent, " or "))
+		}
+		t.checkLanguageSet(in, ds)
 		for _, p := range in.phrases {
 			t.checkSupported(p.key, ds)
 			for _, phrase := range p.val.texts() {
@@ -39,6 +59,59 @@ func checkIntents(t *tree, ds *Diagnostics) {
 				}
 				owner[key] = name
 			}
+		}
+	}
+}
+
+// builtInIntents have phrases of their own in each of builtInLanguages.
+var (
+	builtInIntents   = []string{"cancel", "human", "repeat", "language", "correct"}
+	builtInLanguages = []string{"en", "de", "fr", "tr"}
+)
+
+// builtIn reports whether the kiosk knows how the intent is said in a language.
+// An intent that sets heard.language is known by the languages' own names.
+func (in *intentDecl) builtIn(lang string) bool {
+	if in.setsLanguage() != nil {
+		return true
+	}
+	base, _ := language.Make(lang).Base()
+	return slices.Contains(builtInIntents, in.name.Value) && slices.Contains(builtInLanguages, base.String())
+}
+
+// setsLanguage is where an intent sets something to heard.language, or nil.
+func (in *intentDecl) setsLanguage() *pair {
+	if in.set == nil {
+		return nil
+	}
+	for _, p := range in.set.assigns {
+		if strings.TrimSpace(p.val.text().Value) == "heard.language" {
+			return &p
+		}
+	}
+	return nil
+}
+
+// checkLanguageSet checks that the slot that an intent gives the language is the
+// one that chooses it.
+func (t *tree) checkLanguageSet(in *intentDecl, ds *Diagnostics) {
+	p := in.setsLanguage()
+	if p == nil {
+		return
+	}
+	name, typ := t.target(p.key)
+	if slot := t.language.slot.Value; typ != "" && name != "slots."+slot {
+		ds.errorf(codeLanguageSlot, p.key.at, "name it: languages: {…, slot: "+strings.TrimPrefix(name, "slots.")+"}",
+			"`%s` takes the language, but `languages.slot` does not name it; nothing would change", name)
+	}
+}
+
+// checkFlowsKnown checks that a customer can ask for the flows of a digression.
+func (t *tree) checkFlowsKnown(in *intentDecl, lang string, ds *Diagnostics) {
+	for _, ref := range in.flows {
+		c := t.published.calls[ref.Value]
+		if c != nil && c.plan.About == "" && len(c.plan.Phrases[lang]) == 0 {
+			ds.errorf(codeUnheard, ref.at, "publish a version that has, or add phrases to the intent", "nobody can ask for flow %q in %s: it has neither `about` nor `phrases`", c.key, languageName(lang))
 		}
 	}
 }

@@ -20,7 +20,7 @@ func checkLoops(t *tree, ds *Diagnostics) {
 		if s.verb == nil || s.broken || len(s.extra) > 0 {
 			return false // what it does is not known
 		}
-		return !s.facts.listens || a.kind == onNext && !t.asksAnew(s)
+		return !s.facts.waits || s.facts.listens && a.kind == onNext && !t.asksAnew(s)
 	}
 	for _, circle := range g.circles(unheard) {
 		path := g.path(circle, unheard)
@@ -30,7 +30,7 @@ func checkLoops(t *tree, ds *Diagnostics) {
 				hint = "set `ask_anew: true` on slot \"" + c.slot.Value + "\", or it is asked only once"
 			}
 		}
-		ds.errorf(codeSpin, g.steps[circle[0]].name.at, hint, "\"%s\" loops without listening; the conversation would spin", strings.Join(path, " → "))
+		ds.errorf(codeSpin, g.steps[circle[0]].name.at, hint, "\"%s\" loops without listening or waiting; the conversation would spin", strings.Join(path, " → "))
 	}
 	// Silence goes round where every listening step on the way is left by its
 	// no_input ladder.

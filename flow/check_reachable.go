@@ -36,7 +36,7 @@ func checkReachable(t *tree, ds *Diagnostics) {
 		})
 		if first := circle[0]; reached[first] && !leaves {
 			s := t.steps[first]
-			ds.errorf(codeNoEnd, s.name.at, "", "no path leads from %q to an `end`", s.name.Value)
+			ds.errorf(codeNoEnd, s.name.at, "", "no path leads from %q to an `end` or `handoff`", s.name.Value)
 		}
 	}
 }

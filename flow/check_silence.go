@@ -28,6 +28,9 @@ func checkSilence(t *tree, ds *Diagnostics) {
 		if s.run.cover.Value != "" {
 			continue
 		}
+		if p, ok := s.body.(*parallelBody); ok {
+			p.checkSilence(ds)
+		}
 		field, bound := "run.timeout", s.run.timeout
 		if !s.facts.silent {
 			field, bound = "run.first_token", s.run.firstToken
@@ -38,6 +41,21 @@ func checkSilence(t *tree, ds *Diagnostics) {
 				advice = "stream the answer or add `cover`"
 			}
 			ds.errorf(codeLongSilence, bound.at(), "", "`%s: %s` leaves up to %s of silence: %s", field, bound.y.Value, bound.y.Value, advice)
+		}
+	}
+}
+
+// checkSilence checks the steps of a parallel that has no cover.
+func (b *parallelBody) checkSilence(ds *Diagnostics) {
+	for _, l := range b.lines {
+		for _, s := range l.steps {
+			bound, field := s.run.timeout, "run.timeout"
+			if w, ok := s.body.(*waitBody); ok && b.join.Value != "first" {
+				bound, field = w.pause, "for"
+			}
+			if bound.duration().D() > longSilence {
+				ds.errorf(codeLongSilence, bound.at(), "", "`%s: %s` leaves up to %s of silence: add `cover` to `run` of the parallel", field, bound.y.Value, bound.y.Value)
+			}
 		}
 	}
 }

@@ -1,8 +1,13 @@
 package flow
 
 import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -27,6 +32,17 @@ func checkSlots(t *tree, ds *Diagnostics) {
 		if n := s.node.field("max_len"); n.there() && s.typ != "text" && s.typ != "string" {
 			ds.errorf(codeSlot, n.at(), "", "`max_len` belongs to text; slot %q is %s", name, s.typ)
 		}
+		for _, field := range []string{"normalise", "pattern"} {
+			if n := s.node.field(field); n.there() && s.typ != "string" && s.typ != "" {
+				ds.errorf(codeSlot, n.at(), "declare it as string", "`%s` belongs to a string; slot %q is %s", field, name, s.typ)
+			}
+		}
+		if _, err := regexp.Compile(s.pattern.Value); err != nil {
+			ds.errorf(codeSlot, s.pattern.at, "see https://github.com/google/re2/wiki/Syntax", "`pattern` of slot %q is no regular expression: %s", name, patternFault(err))
+		}
+		if s.invalid.Value != "" && s.pattern.Value == "" && s.valid.Value == "" {
+			ds.errorf(codeSlot, s.invalid.at, "add `valid` or `pattern`, or leave it out", "`invalid` is never spoken: slot %q refuses no value", name)
+		}
 		s.checkInitial(ds)
 		for _, lang := range s.synonyms {
 			t.checkSupported(lang.key, ds)
@@ -37,6 +53,15 @@ func checkSlots(t *tree, ds *Diagnostics) {
 			}
 		}
 	}
+}
+
+// patternFault is what is wrong with a regular expression.
+func patternFault(err error) string {
+	var syntax *syntax.Error
+	if errors.As(err, &syntax) {
+		return fmt.Sprintf("%s: %q", syntax.Code, syntax.Expr)
+	}
+	return err.Error()
 }
 
 func (s *slotDecl) checkInitial(ds *Diagnostics) {
@@ -62,11 +87,19 @@ func (s *slotDecl) initialValue() any {
 		if s.initial.y.ShortTag() == "!!bool" {
 			return s.initial.boolean()
 		}
+	case "date":
+		if _, err := time.Parse(time.DateOnly, text); err == nil && isText(s.initial.y) {
+			return text
+		}
+	case "time":
+		if _, err := time.Parse("15:04", text); err == nil {
+			return text
+		}
 	case "int":
 		if i, err := strconv.ParseInt(text, 10, 64); err == nil && !isText(s.initial.y) {
 			return i
 		}
-	case "number":
+	case "number", "amount":
 		if f, err := strconv.ParseFloat(text, 64); err == nil && !isText(s.initial.y) {
 			return f
 		}

@@ -36,8 +36,15 @@ func checkVerbs(t *tree, ds *Diagnostics) {
 		}
 		for _, f := range s.fields {
 			if f.Value != "note" && slices.Contains(stepFields, f.Value) && !slices.Contains(s.verb.fields, f.Value) {
-				ds.errorf(codeUselessHere, f.at, "", "`%s` means nothing on `%s`", f.Value, s.verb.name)
+				hint := ""
+				if s.verb == &handoffVerb && f.Value == "next" {
+					hint = "lead accepted, declined and timeout to steps in `catch`"
+				}
+				ds.errorf(codeUselessHere, f.at, hint, "`%s` means nothing on `%s`", f.Value, s.verb.name)
 			}
+		}
+		if s.verb != &generateVerb && s.run.firstToken.there() {
+			ds.errorf(codeUselessHere, s.run.firstToken.at(), "leave it out", "`first_token` means nothing on `%s`", s.verb.name)
 		}
 		s.body.check(t, s, ds)
 		s.checkCatch(ds)

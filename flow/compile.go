@@ -52,6 +52,10 @@ var checks = []func(*tree, *Diagnostics){
 	checkCollections,
 	checkSilence,
 	checkSensitive,
+	checkBargeIn,
+	checkScreens,
+	checkActions,
+	checkUnused,
 }
 
 // Compile turns source into a Plan, or returns an *InvalidError with every

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -27,7 +28,17 @@ func TestDiagnostics(t *testing.T) {
 	for _, dir := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			root := os.DirFS(dir)
-			ds := Check(Source{FS: root, Path: "flow.yaml", Collections: []string{"store", "recipes"}})
+			src := Source{FS: root, Path: "flow.yaml", Collections: []string{"store", "recipes"}}
+			if _, err := os.Stat(filepath.Join(dir, "actions")); err == nil {
+				var ds Diagnostics
+				if src.Actions, ds = ReadCatalogue(root, "actions"); len(ds) > 0 {
+					t.Fatal(Render(ds, root, RenderOptions{}))
+				}
+			}
+			if *update {
+				publishAll(t, dir)
+			}
+			ds := Check(src)
 			code, _, _ := strings.Cut(filepath.Base(dir), "-")
 			found := false
 			for _, d := range ds {
@@ -38,6 +49,18 @@ func TestDiagnostics(t *testing.T) {
 			}
 			golden(t, filepath.Join(dir, "want.txt"), Render(ds, root, RenderOptions{}))
 		})
+	}
+}
+
+// publishAll publishes the flows that a case calls, in the order of their names.
+func publishAll(t *testing.T, dir string) {
+	t.Helper()
+	flows, err := filepath.Glob(filepath.Join(dir, "publish", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range flows {
+		publish(t, dir, path.Join("publish", filepath.Base(name)))
 	}
 }
 

@@ -67,6 +67,9 @@ func publish(t *testing.T, dir, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(filepath.Join(dir, PublishedDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, PublishedPath(plan.Flow, plan.Version)), append(text, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}

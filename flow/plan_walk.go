@@ -163,3 +163,19 @@ func (p *Plan) waits() bool {
 	}
 	return true
 }
+
+// flat are a plan's steps in the order of their names, with those inside of a
+// parallel.
+func (p *Plan) flat() []Step {
+	var out []Step
+	for _, name := range sortedKeys(p.Steps) {
+		s := p.Steps[name]
+		out = append(out, s)
+		if s.Parallel != nil {
+			for _, l := range s.Parallel.Branches {
+				out = append(out, l.Steps...)
+			}
+		}
+	}
+	return out
+}

@@ -33,7 +33,15 @@ func (b *callBody) check(t *tree, s *step, ds *Diagnostics) {
 	if into := t.checkVar(b.into, "into", ds); into != "" {
 		s.facts.sets = []string{"vars." + into}
 	}
-	s.facts.anyError = true // what an action fails with is in its catalogue
+	action, known := b.checkAction(t, ds)
+	if !known {
+		s.facts.anyError = true
+		return
+	}
+	for _, e := range action.Errors {
+		s.facts.errors = append(s.facts.errors, e.Name)
+	}
+	b.checkResult(t, action, ds)
 }
 
 func (b *callBody) lower(_ *tree, s *Step) {

@@ -62,9 +62,6 @@ func (b *generateBody) facts() facts {
 	if b.groundedIn.Value != "" {
 		f.reads = []read{{name: "vars." + b.groundedIn.Value, at: b.groundedIn.at, field: "grounded_in"}}
 	}
-	for _, e := range f.exprs {
-		e.toModel = true
-	}
 	return f
 }
 

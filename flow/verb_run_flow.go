@@ -81,7 +81,7 @@ func (b *runFlowBody) checkInputs(t *tree, ds *Diagnostics) {
 			ds.errorf(codeOtherFlow, p.key.at, "", "flow %q has no input %q%s", b.called.key, p.key.Value, didYouMean(p.key.Value, sortedKeys(inputs)))
 			continue
 		}
-		b.exprs[i].want = typ
+		b.exprs[i].want, b.exprs[i].code = typ, codeOtherFlow
 	}
 	var missing []string
 	for _, name := range sortedKeys(inputs) {

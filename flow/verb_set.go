@@ -60,6 +60,9 @@ func (b *setBody) resolve(t *tree, ds *Diagnostics) (sets, forgets []string) {
 	return sets, forgets
 }
 
+// cutName takes "slots.x" apart.
+func cutName(name string) (kind, bare string, ok bool) { return strings.Cut(name, ".") }
+
 // target is the full name ("slots.x") and type of what `set` assigns to. A name
 // that is both a slot and a var has no type; one that is neither has no name.
 func (t *tree) target(key Text) (string, Type) {

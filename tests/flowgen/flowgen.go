@@ -170,12 +170,12 @@ inputs: {store: string}
 	g.prompts["refused"] = "{value} will not do."
 	g.out.WriteString(slots)
 	fmt.Fprintf(&g.out, `defaults:
-  barge_in: {mode: %s, min_words: %d, hotwords: {en: [stop], de: [halt]}}
+  barge_in: {mode: %s, hotwords: {en: [stop], de: [halt]}}
   listen: {start_timeout: %ds, confirm_below: 0.%d}
   no_input: {say: [%s], then: quiet}
   no_match: {say: [%s, %s], then: %s}
   limits: {turns: %d, duration: %dm, visits_per_step: %d}
-`, g.pick("speech", "hotword", "none"), 1+g.rand.IntN(3), 3+g.rand.IntN(6), 3+g.rand.IntN(4), g.prompt("Hello?"),
+`, g.pick("speech, min_words: 2", "speech", "hotword", "none"), 3+g.rand.IntN(6), 3+g.rand.IntN(4), g.prompt("Hello?"),
 		g.prompt("Pardon?"), g.prompt("Once more?"), g.pick("lost", "lost", g.anyStep()), 4+g.rand.IntN(30), 1+g.rand.IntN(10), 2+g.rand.IntN(5))
 	fmt.Fprintf(&g.out, `intents:
   cancel: {to: lost}
@@ -341,7 +341,10 @@ func (g *generator) write(i int) {
 		line("    a: [{retrieve: {index: store, query: %q, into: hits}}, {set: {total: size(vars.hits)}}]", g.text())
 		line("    b: [{call: {action: shop.hold, args: {what: %q}, into: ticket}}]", g.text())
 		if g.chance(50) {
-			line("    c: [{generate: {template: %s, into: answer, speak: none}}, {wait: {for: %dms}}]", g.prompt("Think."), g.rand.IntN(3000))
+			line("    c: [{generate: {template: %s, into: answer, speak: none}}, {wait: {for: %dms}}]", g.prompt("Think."), g.rand.IntN(1900))
+		}
+		if g.chance(50) {
+			line("run: {timeout: %ds, cover: %s}", 1+g.rand.IntN(5), g.prompt("It takes a moment."))
 		}
 		g.catch(i, "sold_out", "timeout")
 	case "wait":
