@@ -87,7 +87,7 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 		if !first || len(c.Inbox) == 0 {
 			asked = true
 			c.LastPrompt = ask.text
-			ask.listening = c.listeningTo(s)
+			ask.listening = c.listeningTo(q)
 			if ask.screen == nil {
 				ask.screen = q.utter.screen // an answer takes a screen away, and the question is still open
 			}
@@ -436,6 +436,9 @@ func (c *conversation) understand(ctx workflow.Context, q *question, in *Input) 
 		workflow.GetLogger(ctx).Info("model did not understand", "step", f.Step, "error", err)
 		return u, nil
 	}
+	if result.Intent == "" && len(result.Values) == 0 {
+		return u, nil
+	}
 	m, err := c.recorded(ctx, "understand by model", func() flow.Understanding {
 		return script.FromModel(heard, result.Intent, result.Values)
 	})
@@ -477,13 +480,17 @@ func (c *conversation) askModel(ctx workflow.Context, q *question, h flow.Heard)
 }
 
 // listeningTo tells the gateway what comes after a question, so that it listens
-// the moment the last word is out.
-func (c *conversation) listeningTo(s flow.Collect) *activities.Listening {
+// the moment the last word is out. What is to be confirmed can be touched too.
+func (c *conversation) listeningTo(q *question) *activities.Listening {
 	l := &activities.Listening{
-		EndSilenceMs:   s.Listen.EndSilence.D().Milliseconds(),
-		MaxUtteranceMs: s.Listen.MaxUtterance.D().Milliseconds(),
+		EndSilenceMs:   q.Listen.EndSilence.D().Milliseconds(),
+		MaxUtteranceMs: q.Listen.MaxUtterance.D().Milliseconds(),
 	}
-	for _, b := range c.script().Buttons(c.frame().Step, c.Language, c.options) {
+	buttons := c.script().Buttons(c.frame().Step, c.Language, c.options)
+	if q.doubt != nil {
+		buttons = flow.YesNo(c.Language)
+	}
+	for _, b := range buttons {
 		l.Buttons = append(l.Buttons, activities.Button{Value: b.Value, Label: b.Label})
 	}
 	return l

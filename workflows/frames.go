@@ -143,9 +143,15 @@ func (c *conversation) digress(in flow.Intent, name string, back way) (bool, err
 	if err := c.read(name); err != nil {
 		return false, err
 	}
+	inputs := map[string]any{} // those that both flows have
+	for _, input := range workflow.DeterministicKeys(c.scripts[name].plan.Inputs) {
+		if value, ok := c.frame().Inputs[input]; ok {
+			inputs[input] = value
+		}
+	}
 	c.count(back)
 	c.frame().Resume = &Resume{Intent: in.Name, Say: in.Say, Then: in.Then}
-	if err := c.push(name, nil); err != nil {
+	if err := c.push(name, inputs); err != nil {
 		return false, err
 	}
 	c.frame().Digression = true
