@@ -256,7 +256,7 @@ func (p *Program) Buttons(step, lang string, options []string) []Button {
 		return nil
 	}
 	if l.slot.Type == "bool" {
-		return []Button{{"true", grammar.Capital(grammar.Yes(lang)[0])}, {"false", grammar.Capital(grammar.No(lang)[0])}}
+		return YesNo(lang)
 	}
 	r := l.reader(l.asked)
 	var buttons []Button
@@ -264,4 +264,12 @@ func (p *Program) Buttons(step, lang string, options []string) []Button {
 		buttons = append(buttons, Button{Value: choice, Label: r.ways(choice)[0]})
 	}
 	return buttons
+}
+
+// YesNo are the buttons of a question that is answered yes or no, and of one
+// whether something was understood rightly.
+//
+//workflowcheck:ignore
+func YesNo(lang string) []Button {
+	return []Button{{"true", grammar.Capital(grammar.Yes(lang)[0])}, {"false", grammar.Capital(grammar.No(lang)[0])}}
 }

@@ -74,6 +74,10 @@ func NewProgram(p *Plan) (*Program, error) {
 			return nil, err
 		}
 	}
+	// What was heard and is not sure is read back.
+	if err := add("prompt", PromptConfirmHeard, "ctx.utterance"); err != nil {
+		return nil, err
+	}
 	for _, in := range p.Intents {
 		for _, a := range in.Set {
 			if err := add("intent", in.Name, a.Expr); err != nil {

@@ -32,6 +32,12 @@ type Event struct {
 	Data any    `json:"data,omitempty"`
 }
 
+// Types of the error with which HandoffUpdate is refused.
+const (
+	HandoffAnswered = "handoff_answered" // somebody has answered this one
+	HandoffOver     = "handoff_over"     // it timed out, or the customer left, or there never was one of this id
+)
+
 // A HandoffAnswer is what staff say to a call for them.
 type HandoffAnswer struct {
 	ID     string `json:"id"` // of the Handoff that is answered

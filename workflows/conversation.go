@@ -1,8 +1,9 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -16,18 +17,34 @@ import (
 // speaking and listening, until a step ends it, the customer leaves or a limit
 // is reached. Sound never enters its history: a signal says only where the
 // gateway keeps it.
-func Conversation(ctx workflow.Context, v Visit) (Summary, error) {
+func Conversation(ctx workflow.Context, v Visit) (Summary, error) { return converse(ctx, v, nil) }
+
+// Watched is Conversation for rehearsals, which may see what Status masks: watch
+// is told the live State as each run begins, to be read between its steps.
+func Watched(watch func(*State)) func(workflow.Context, Visit) (Summary, error) {
+	return func(ctx workflow.Context, v Visit) (Summary, error) { return converse(ctx, v, watch) }
+}
+
+func converse(ctx workflow.Context, v Visit, watch func(*State)) (Summary, error) {
 	c, err := begin(ctx, v)
 	if err != nil {
 		return Summary{}, temporal.NewNonRetryableApplicationError(err.Error(), activities.KindInvalid, err)
 	}
+	if watch != nil {
+		watch(&c.State)
+	}
 	if err := workflow.SetQueryHandler(ctx, StatusQuery, c.status); err != nil {
+		return Summary{}, err
+	}
+	validate := workflow.UpdateHandlerOptions{Validator: c.answerable}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, HandoffUpdate, c.answer, validate); err != nil {
 		return Summary{}, err
 	}
 	workflow.Go(ctx, c.listen) // moves signals into the state; decides nothing
 	if err := workflow.Await(ctx, func() bool { return c.Place.Session != "" }); err != nil {
 		return Summary{}, err
 	}
+	workflow.Go(ctx, c.animate)
 
 	for c.Outcome == "" {
 		if c.beyond(ctx) {
@@ -35,7 +52,7 @@ func Conversation(ctx workflow.Context, v Visit) (Summary, error) {
 			break
 		}
 		c.publish(ctx)
-		next, err := c.takeStep(ctx)
+		err := c.takeStep(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return c.close(ctx), ctx.Err() // an operator cancelled it
@@ -43,68 +60,90 @@ func Conversation(ctx workflow.Context, v Visit) (Summary, error) {
 			c.Outcome = OutcomeAbandoned
 		case errors.Is(err, errHeardEnough):
 			c.giveUp(ctx, OutcomeLimit)
-		case err != nil:
-			workflow.GetLogger(ctx).Error("step failed", "step", c.Step, "error", err)
+		case err != nil && !c.unwind(ctx, err):
+			workflow.GetLogger(ctx).Error("step failed", "step", c.frame().Step, "error", err)
 			c.giveUp(ctx, OutcomeFailed)
-		default:
-			c.Step = next
 		}
 		if c.Outcome == "" && c.tooLong(ctx) {
 			c.settle(ctx)
-			return Summary{}, workflow.NewContinueAsNewError(ctx, ConversationType, c.visit())
+			return Summary{}, workflow.NewContinueAsNewError(ctx, ConversationType, c.next())
 		}
 	}
 	return c.close(ctx), nil
 }
 
-// takeStep does the current step and tells which comes next. A customer who
-// leaves cancels it, which is a normal ending and not a failure.
-func (c *conversation) takeStep(ctx workflow.Context) (next string, err error) {
+// takeStep does the current step and goes on to the next. A customer who leaves
+// cancels it, which is a normal ending and not a failure.
+func (c *conversation) takeStep(ctx workflow.Context) error {
 	ctx, c.hush = workflow.WithCancel(ctx)
 	defer c.hush()
 	if c.left != "" {
-		return "", errLeft
+		return errLeft
 	}
-	step := c.plan.Steps[c.Step]
-	c.Visits[c.Step]++
+	f, step := c.frame(), c.step()
+	resumed := f.Resume != nil
+	if resumed {
+		then, err := c.resume(ctx)
+		if err != nil || then != "" {
+			f.Step = cmp.Or(then, f.Step)
+			return err
+		}
+	} else {
+		f.Visits[f.Step]++
+	}
+	j := job{Step: step, name: f.Step, visit: f.Visits[f.Step]}
+	on := way{"next", step.Next}
+	var err error
 	switch {
 	case step.Say != nil:
-		return step.Next, c.say(ctx, *step.Say)
+		err = c.say(ctx, *step.Say)
 	case step.Collect != nil:
-		next, err = c.collect(ctx, *step.Collect)
-		if next == "" {
-			next = step.Next
+		var r reply
+		if r, err = c.collect(ctx, *step.Collect, resumed); err == nil && r.gone {
+			return nil
 		}
-	case step.Retrieve != nil:
-		next, err = step.Next, c.retrieve(ctx, *step.Retrieve)
-	case step.Generate != nil:
-		next, err = step.Next, c.generate(ctx, *step.Generate)
-	case step.Set != nil:
-		next, err = step.Next, c.set(step.Set)
+		on = r.on
 	case step.Branch != nil:
-		next, err = c.branch(step.Branch)
-	case step.End != nil:
-		err = c.end(ctx, *step.End)
-	default:
-		err = fmt.Errorf("step %q has no verb that this worker knows", c.Step)
-	}
-	if err != nil && c.left == "" && ctx.Err() == nil && !errors.Is(err, errHeardEnough) {
-		if to, ok := caught(step.Catch, err); ok {
-			workflow.GetLogger(ctx).Info("step caught", "step", c.Step, "to", to, "error", err)
-			return to, nil
+		on, err = c.branch(step.Branch)
+	case step.RunFlow != nil:
+		if err = c.runFlow(*step.RunFlow); err == nil {
+			return nil
 		}
+	case step.Parallel != nil:
+		err = c.parallel(ctx, j)
+	case step.Handoff != nil:
+		on, err = c.handoff(ctx, j)
+	case step.End != nil:
+		if err = c.end(ctx, *step.End); err == nil {
+			return nil
+		}
+	default:
+		err = c.work(ctx, j)
 	}
-	return next, err
+	if err != nil {
+		if c.left != "" || ctx.Err() != nil || errors.Is(err, errHeardEnough) {
+			return err
+		}
+		var ok bool
+		if on, ok = caught(step.Catch, kindOf(err)); !ok {
+			return err
+		}
+		workflow.GetLogger(ctx).Info("step caught", "step", f.Step, "to", on.to, "error", err)
+	}
+	c.follow(on)
+	return nil
 }
 
-// caught finds the step that a `catch` names for a failure: its own kind first,
-// then "error", which stands for any.
-func caught(catch map[string]string, err error) (string, bool) {
-	if to, ok := catch[kindOf(err)]; ok {
-		return to, true
+// resume goes on where a digression has interrupted the flow under way, or at the
+// step that the author wants next, which it gives.
+func (c *conversation) resume(ctx workflow.Context) (then string, err error) {
+	f := c.frame()
+	r := f.Resume
+	f.Resume = nil
+	if r.Say != "" {
+		err = c.say(ctx, flow.Say{Prompt: r.Say})
 	}
-	to, ok := catch["error"]
-	return to, ok
+	return r.Then, err
 }
 
 // kindOf names a failure as a flow's author does.
@@ -122,15 +161,15 @@ func kindOf(err error) string {
 
 // beyond says whether the step about to be taken is beyond a limit of the flow.
 func (c *conversation) beyond(ctx workflow.Context) bool {
-	limits := c.plan.Limits
-	return limits.VisitsPerStep > 0 && c.Visits[c.Step] >= limits.VisitsPerStep ||
-		c.plan.Steps[c.Step].Collect != nil && c.heardEnough(ctx)
+	f, limit := c.frame(), c.root.Limits.VisitsPerStep
+	return limit > 0 && f.Resume == nil && f.Visits[f.Step] >= limit ||
+		c.step().Collect != nil && c.heardEnough(ctx)
 }
 
 // heardEnough says whether the customer may not be asked once more. What they
 // said last is still answered.
 func (c *conversation) heardEnough(ctx workflow.Context) bool {
-	limits := c.plan.Limits
+	limits := c.root.Limits
 	return limits.Turns > 0 && c.Turns >= limits.Turns ||
 		limits.Duration > 0 && workflow.Now(ctx).Sub(c.Started) > limits.Duration.D()
 }
@@ -148,7 +187,7 @@ func (c *conversation) giveUp(ctx workflow.Context, outcome string) {
 		_, err = c.speak(ctx, utterance{text: text, bargeIn: flow.BargeIn{Mode: "none"}})
 	}
 	if err != nil {
-		workflow.GetLogger(ctx).Error("last words not spoken", "step", c.Step, "error", err)
+		workflow.GetLogger(ctx).Error("last words not spoken", "step", c.frame().Step, "error", err)
 	}
 }
 
@@ -156,53 +195,102 @@ func (c *conversation) giveUp(ctx workflow.Context, outcome string) {
 func (c *conversation) tooLong(ctx workflow.Context) bool {
 	info := workflow.GetInfo(ctx)
 	return info.GetContinueAsNewSuggested() ||
-		c.continueAfter > 0 && info.GetCurrentHistoryLength() >= c.continueAfter
+		c.visit.ContinueAfter > 0 && info.GetCurrentHistoryLength() >= c.visit.ContinueAfter
 }
 
 // settle waits until nothing is under way that a new run could not go on with:
-// the avatar has finished, each utterance has its transcript, and every signal
-// that Temporal holds is in the state.
+// each utterance has its transcript, and every signal that Temporal holds is in
+// the state. The avatar is started anew by the next run.
 func (c *conversation) settle(ctx workflow.Context) {
-	c.awaitPerformers(ctx)
 	_ = workflow.Await(ctx, func() bool { return c.transcribing == 0 }) // bounded by Transcribe's own time limits
 	c.drain(ctx)
 }
 
 // close records how it ended and gives the result.
 func (c *conversation) close(ctx workflow.Context) Summary {
-	c.awaitPerformers(ctx)
 	if c.Outcome == "" {
 		c.Outcome = OutcomeCancelled
 	}
 	c.publish(ctx)
-	return Summary{Outcome: c.Outcome, Turns: c.Turns, Language: c.Language, Transcript: c.Transcript}
+	return Summary{Outcome: c.Outcome, Turns: c.Turns, Language: c.Language, Transcript: c.Transcript, Taken: c.Taken}
 }
 
-// drain takes in the signals that have arrived but that no coroutine has
-// received yet; what stayed in the channel would be lost by continuing as new.
+// drain takes in what has arrived but what no coroutine has received yet; what
+// stayed in the channels would be lost by continuing as new.
 func (c *conversation) drain(ctx workflow.Context) {
-	signals := workflow.GetSignalChannel(ctx, KioskSignal)
+	signals, events := workflow.GetSignalChannel(ctx, KioskSignal), workflow.GetSignalChannel(ctx, EventSignal)
 	for {
 		var s Signal
 		if !signals.ReceiveAsync(&s) {
-			return
+			break
 		}
 		c.take(ctx, s)
+	}
+	for {
+		var e Event
+		if !events.ReceiveAsync(&e) {
+			return
+		}
+		c.note(ctx, e)
 	}
 }
 
-// listen takes in whatever the gateway tells, in its order, for as long as the
-// conversation lasts.
+// listen takes in whatever the gateway and other systems tell, each in its order,
+// for as long as the conversation lasts.
 func (c *conversation) listen(ctx workflow.Context) {
-	signals := workflow.GetSignalChannel(ctx, KioskSignal)
-	for {
+	selector := workflow.NewSelector(ctx)
+	selector.AddReceive(workflow.GetSignalChannel(ctx, KioskSignal), func(signals workflow.ReceiveChannel, _ bool) {
 		var s Signal
 		signals.Receive(ctx, &s)
-		if ctx.Err() != nil {
-			return
-		}
 		c.take(ctx, s)
+	})
+	selector.AddReceive(workflow.GetSignalChannel(ctx, EventSignal), func(events workflow.ReceiveChannel, _ bool) {
+		var e Event
+		events.Receive(ctx, &e)
+		c.note(ctx, e)
+	})
+	for ctx.Err() == nil {
+		selector.Select(ctx)
 	}
+}
+
+// note keeps an event for the `wait` that is or will be waiting for it, the last
+// of each name; what no step of any flow waits for is dropped.
+func (c *conversation) note(ctx workflow.Context, e Event) {
+	if !c.awaited(e.Name) {
+		workflow.GetLogger(ctx).Warn("event that no step waits for dropped", "event", e.Name)
+		return
+	}
+	if c.Events == nil {
+		c.Events = map[string]Event{}
+	}
+	c.Events[e.Name] = e
+}
+
+// awaited says whether a step of the conversation's flows waits for an event.
+func (c *conversation) awaited(name string) bool {
+	if waitsFor(c.root, name) {
+		return true
+	}
+	return slices.ContainsFunc(workflow.DeterministicKeys(c.root.Flows), func(key string) bool { return waitsFor(c.root.Flows[key], name) })
+}
+
+func waitsFor(p flow.Plan, name string) bool {
+	for _, key := range workflow.DeterministicKeys(p.Steps) {
+		step := p.Steps[key]
+		if step.Wait != nil && step.Wait.Signal == name {
+			return true
+		}
+		if step.Parallel == nil {
+			continue
+		}
+		for _, branch := range step.Parallel.Branches {
+			if slices.ContainsFunc(branch.Steps, func(s flow.Step) bool { return s.Wait != nil && s.Wait.Signal == name }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // take records one signal. What the kiosk sent twice is dropped.
@@ -243,20 +331,32 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 			return // the gateway was not sure that its signal had arrived
 		}
 		c.SeenSpeech = s.Utterance
-		c.Inbox = append(c.Inbox, &Input{How: Spoken, Utterance: s.Utterance, Pending: true})
+		in := &Input{How: Spoken, Utterance: s.Utterance, Pending: true}
+		guard := c.guard
+		if guard == nil {
+			c.enter(ctx, in)
+		}
 		c.transcribing++
-		in := c.Inbox[len(c.Inbox)-1]
-		workflow.Go(ctx, func(ctx workflow.Context) { c.transcribe(ctx, in) })
+		workflow.Go(ctx, func(ctx workflow.Context) { c.transcribe(ctx, in, guard) })
 	case Typed:
-		c.Inbox = append(c.Inbox, &Input{How: ByText, Text: s.Text})
+		c.enter(ctx, &Input{How: ByText, Text: s.Text})
 	case Touched:
-		c.Inbox = append(c.Inbox, &Input{How: ByTouch, Text: s.Text})
+		c.enter(ctx, &Input{How: ByTouch, Text: s.Text})
 	case Interrupted:
 		// What was heard, the response's own activity reports.
 		c.Cut = max(c.Cut, s.Response)
 	default:
 		workflow.GetLogger(ctx).Warn("unknown kind of signal dropped", "kind", s.Kind)
 	}
+}
+
+// enter puts an input where the next step that listens finds it.
+func (c *conversation) enter(ctx workflow.Context, in *Input) {
+	if len(c.Inbox) >= maxInbox {
+		workflow.GetLogger(ctx).Warn("input dropped: too much was said that no step has listened to yet", "how", in.How)
+		return
+	}
+	c.Inbox = append(c.Inbox, in)
 }
 
 // errLeft ends a step whose customer has gone, errHeardEnough one that would

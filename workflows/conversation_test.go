@@ -1,17 +1,22 @@
 package workflows_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -22,89 +27,128 @@ import (
 )
 
 // A visit is a conversation on virtual time: the workflow is real, the kiosk,
-// the recogniser, the model and the voice are played by the test.
+// the recogniser, the model, the voice and the store's services are played by the
+// test.
 type visit struct {
 	t    *testing.T
 	env  *testsuite.TestWorkflowEnvironment
 	plan flow.Plan
 
-	said       []string          // what the kiosk spoke, in order
+	said       []string          // what the kiosk spoke, in order, by step
 	transcript map[int]string    // utterance → what it will be transcribed as
+	confidence map[int]float64   // utterance → how sure the recogniser is; default 0.9
 	answers    map[string]string // question → answer
 	passages   []activities.Passage
 	searching  time.Duration
 	performing time.Duration
-	fail       map[string]error // activity → how it fails
+	calling    time.Duration
+	fail       map[string]error // activity, or activity and step ("Generate ask") → how it fails
 	cut        map[int]bool     // responses that the customer interrupts after one second
+	heard      string           // what they have heard of such a one by then
+
+	call       func(activities.CallInput) (any, error)
+	understand func(activities.UnderstandInput) activities.UnderstandResult
+
+	seq       int64      // of what the customer typed last
+	mu        sync.Mutex // activities run beside each other
+	spoke     []activities.SpeakInput
+	generated []activities.GenerateInput
+	performed []activities.PerformInput
+	called    []activities.CallInput
+	asked     []activities.UnderstandInput
 }
 
 // newVisit sets a plan up with a voice that takes two seconds for each response.
 func newVisit(t *testing.T, plan flow.Plan) *visit {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	v := &visit{
 		t: t, env: suite.NewTestWorkflowEnvironment(), plan: plan,
-		transcript: map[int]string{}, answers: map[string]string{}, fail: map[string]error{}, searching: 50 * time.Millisecond, performing: 2 * time.Second,
+		transcript: map[int]string{}, confidence: map[int]float64{}, answers: map[string]string{}, fail: map[string]error{},
+		searching: 50 * time.Millisecond, performing: 10 * time.Minute, calling: 50 * time.Millisecond,
+		call:       func(activities.CallInput) (any, error) { return nil, nil },
+		understand: func(activities.UnderstandInput) activities.UnderstandResult { return activities.UnderstandResult{} },
 	}
 	v.env.SetTestTimeout(20 * time.Second)
 	v.env.RegisterWorkflowWithOptions(workflows.Conversation, workflow.RegisterOptions{Name: workflows.ConversationType})
-	as := func(name string) activity.RegisterOptions { return activity.RegisterOptions{Name: name} }
-	v.env.RegisterActivityWithOptions(func(context.Context, activities.TranscribeInput) (activities.TranscribeResult, error) {
-		return activities.TranscribeResult{}, nil
-	}, as(activities.Transcribe))
-	v.env.RegisterActivityWithOptions(func(context.Context, activities.RetrieveInput) (activities.RetrieveResult, error) {
-		return activities.RetrieveResult{}, nil
-	}, as(activities.Retrieve))
-	v.env.RegisterActivityWithOptions(func(context.Context, activities.GenerateInput) (activities.GenerateResult, error) {
-		return activities.GenerateResult{}, nil
-	}, as(activities.Generate))
-	v.env.RegisterActivityWithOptions(func(context.Context, activities.SpeakInput) (activities.SpeakResult, error) {
-		return activities.SpeakResult{}, nil
-	}, as(activities.Speak))
-	v.env.RegisterActivityWithOptions(func(context.Context, activities.PerformInput) (activities.PerformResult, error) {
-		return activities.PerformResult{}, nil
-	}, as(activities.Perform))
 
-	spoken := map[int]string{} // response → the model's text
-	v.env.OnActivity(activities.Transcribe, mock.Anything, mock.Anything).Return(
-		func(_ context.Context, in activities.TranscribeInput) (activities.TranscribeResult, error) {
-			if err := v.fail[activities.Transcribe]; err != nil {
-				return activities.TranscribeResult{}, err
-			}
-			text := v.transcript[in.Utterance]
-			return activities.TranscribeResult{Utterance: in.Utterance, Text: text, Confidence: 0.9, NoSpeech: text == ""}, nil
-		}).After(1500 * time.Millisecond)
-	v.env.OnActivity(activities.Retrieve, mock.Anything, mock.Anything).Return(
-		func(context.Context, activities.RetrieveInput) (activities.RetrieveResult, error) {
-			return activities.RetrieveResult{Passages: v.passages}, v.fail[activities.Retrieve]
-		}).AfterFn(func() time.Duration { return v.searching })
-	v.env.OnActivity(activities.Generate, mock.Anything, mock.Anything).Return(
-		func(_ context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
-			if err := v.fail[activities.Generate]; err != nil {
-				return activities.GenerateResult{}, err
-			}
-			spoken[in.Response] = v.answers[in.Question]
-			return activities.GenerateResult{Text: spoken[in.Response], Model: "test"}, nil
-		}).After(300 * time.Millisecond)
-	v.env.OnActivity(activities.Speak, mock.Anything, mock.Anything).Return(
-		func(_ context.Context, in activities.SpeakInput) (activities.SpeakResult, error) {
-			if err := v.fail[activities.Speak]; err != nil {
-				return activities.SpeakResult{}, err
-			}
-			text := in.Text
-			if text == "" {
-				text = spoken[in.Response]
-			}
-			v.said = append(v.said, in.Step+": "+text)
-			result := activities.SpeakResult{Response: in.Response, Text: text, Heard: text, PlayedMs: 2000, TotalMs: 2000}
-			if v.cut[in.Response] {
-				result.Heard, result.PlayedMs, result.Interrupted = "", 1000, true
-			}
-			return result, nil
-		}).After(2 * time.Second)
-	v.env.OnActivity(activities.Perform, mock.Anything, mock.Anything).Return(activities.PerformResult{}, nil).
-		AfterFn(func() time.Duration { return v.performing })
+	var play []func() // the environment wants every activity registered before the first is played
+	spoken := map[int]string{}
+	played(v, &play, activities.Transcribe, func() time.Duration { return 1500 * time.Millisecond }, func(in activities.TranscribeInput) (activities.TranscribeResult, error) {
+		text, sure := v.transcript[in.Utterance], 0.9
+		if c, ok := v.confidence[in.Utterance]; ok {
+			sure = c
+		}
+		return activities.TranscribeResult{Utterance: in.Utterance, Text: text, Confidence: sure, NoSpeech: text == ""}, v.fail[activities.Transcribe]
+	})
+	played(v, &play, activities.Retrieve, func() time.Duration { return v.searching }, func(activities.RetrieveInput) (activities.RetrieveResult, error) {
+		return activities.RetrieveResult{Passages: v.passages}, v.fail[activities.Retrieve]
+	})
+	played(v, &play, activities.Generate, func() time.Duration { return 300 * time.Millisecond }, func(in activities.GenerateInput) (activities.GenerateResult, error) {
+		v.generated = append(v.generated, in)
+		if err := cmp.Or(v.fail[activities.Generate], v.fail[activities.Generate+" "+in.Step]); err != nil {
+			return activities.GenerateResult{}, err
+		}
+		text := v.answers[in.Question]
+		spoken[in.Response] = text
+		result := activities.GenerateResult{Text: text, Model: "test"}
+		if len(in.Schema) > 0 {
+			return result, json.Unmarshal([]byte(text), &result.Value)
+		}
+		return result, nil
+	})
+	played(v, &play, activities.Understand, func() time.Duration { return 100 * time.Millisecond }, func(in activities.UnderstandInput) (activities.UnderstandResult, error) {
+		v.asked = append(v.asked, in)
+		return v.understand(in), v.fail[activities.Understand]
+	})
+	played(v, &play, activities.Call, func() time.Duration { return v.calling }, func(in activities.CallInput) (activities.CallResult, error) {
+		v.called = append(v.called, in)
+		value, err := v.call(in)
+		return activities.CallResult{Value: value, Status: 200}, err
+	})
+	played(v, &play, activities.Speak, func() time.Duration { return 2 * time.Second }, func(in activities.SpeakInput) (activities.SpeakResult, error) {
+		v.spoke = append(v.spoke, in)
+		if err := v.fail[activities.Speak]; err != nil {
+			return activities.SpeakResult{}, err
+		}
+		text := in.Text
+		if text == "" {
+			text = spoken[in.Response]
+		}
+		v.said = append(v.said, in.Step+": "+text)
+		result := activities.SpeakResult{Response: in.Response, Text: text, Heard: text, PlayedMs: 2000, TotalMs: 2000}
+		if v.cut[in.Response] {
+			result.Heard, result.PlayedMs, result.Interrupted = v.heard, 1000, true
+		}
+		return result, nil
+	})
+	played(v, &play, activities.Perform, func() time.Duration { return v.performing }, func(activities.PerformInput) (activities.PerformResult, error) {
+		return activities.PerformResult{}, v.fail[activities.Perform]
+	})
+	v.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
+		var in activities.PerformInput
+		if info.ActivityType.Name == activities.Perform && args.Get(&in) == nil {
+			v.performed = append(v.performed, in)
+		}
+	})
+	for _, f := range play {
+		f()
+	}
 	return v
+}
+
+// played has the test play an activity, which takes so long.
+func played[In, Out any](v *visit, play *[]func(), name string, takes func() time.Duration, do func(In) (Out, error)) {
+	f := func(context.Context, In) (Out, error) { var none Out; return none, nil }
+	v.env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+	*play = append(*play, func() {
+		v.env.OnActivity(name, mock.Anything, mock.Anything).Return(func(_ context.Context, in In) (Out, error) {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			return do(in)
+		}).AfterFn(takes)
+	})
 }
 
 // at lets something happen at a time after the start.
@@ -439,7 +483,7 @@ func TestContinuesAsNewWithoutLosingAnything(t *testing.T) {
 	if err := converterFrom(again, &next); err != nil {
 		t.Fatal(err)
 	}
-	if s := next.State; s == nil || s.Step != "ask" || len(s.Inbox) != 1 || s.Inbox[0].Text != "hammers" || s.Seen != 7 || s.Responses != 1 {
+	if s := next.State; s == nil || s.Stack[0].Step != "ask" || len(s.Inbox) != 1 || s.Inbox[0].Text != "hammers" || s.Seen != 7 || s.Responses != 1 {
 		t.Fatalf("state carried over: %+v", next.State)
 	}
 

@@ -18,12 +18,14 @@ type State struct {
 	Seen       int64            `json:"seen"`        // the last of the kiosk's numbers in this session
 	Joined     int              `json:"joined"`      // how often the kiosk came, or came back
 	SeenSpeech int              `json:"seen_speech"` // the last utterance's number in this session
-	Utterances int              `json:"utterances"`  // how many there were, in all sessions
-	Step       string           `json:"step"`
-	Visits     map[string]int   `json:"visits"`
-	Slots      map[string]any   `json:"slots"`
-	Answered   map[string]bool  `json:"answered"` // slots that the customer has filled
-	Vars       map[string]any   `json:"vars"`
+
+	// Stack holds the flows under way: the conversation's own first, the one that
+	// has the floor last. Each of the others waits for the one after it.
+	Stack  []*Frame       `json:"stack"`
+	Frames int            `json:"frames"`          // how many there were
+	Taken  map[string]int `json:"taken,omitempty"` // how often each way was taken; see Way
+
+	// What belongs to the whole conversation, whichever flow has the floor.
 	Language   string           `json:"language"`
 	Turns      int              `json:"turns"`
 	Responses  int              `json:"responses"` // the last response's number
@@ -32,8 +34,37 @@ type State struct {
 	LastPrompt string           `json:"last_prompt"`
 	Transcript []Line           `json:"transcript"`
 	Inbox      []*Input         `json:"inbox,omitempty"`
+	Events     map[string]Event `json:"events,omitempty"`   // that no `wait` has taken yet, by name
+	Handoffs   int              `json:"handoffs,omitempty"` // how often staff was called
+	Answered   string           `json:"answered,omitempty"` // the Handoff that staff answered last
+	Works      int              `json:"works"`              // how many activities there were
 	Started    time.Time        `json:"started"`
 	Outcome    string           `json:"outcome,omitempty"`
+}
+
+// A Frame is one flow under way: the conversation's own, one that `run_flow` runs
+// or one that the customer digressed into.
+type Frame struct {
+	ID       int             `json:"id"`             // unique within the conversation, from 1
+	Flow     string          `json:"flow,omitempty"` // a key of the plan's Flows; empty: the conversation's own
+	Inputs   map[string]any  `json:"inputs,omitempty"`
+	Step     string          `json:"step"`
+	Visits   map[string]int  `json:"visits"`
+	Slots    map[string]any  `json:"slots"`
+	Answered map[string]bool `json:"answered"` // slots that the customer has filled, or that a step has set
+	Vars     map[string]any  `json:"vars"`
+	// Digression: the flow below it was interrupted for this one, and resumes when
+	// it is over.
+	Digression bool `json:"digression,omitempty"`
+	// Resume says how this flow, which a digression has interrupted, goes on.
+	Resume *Resume `json:"resume,omitempty"`
+}
+
+// Resume is how a flow goes on after a digression.
+type Resume struct {
+	Intent string `json:"intent"`         // that digressed
+	Say    string `json:"say,omitempty"`  // prompt key
+	Then   string `json:"then,omitempty"` // a step; empty: the step that was interrupted, without counting as another visit
 }
 
 // An Input is something that the customer said, typed or touched and that no
@@ -41,7 +72,7 @@ type State struct {
 type Input struct {
 	How        string  `json:"how"` // Spoken, ByText or ByTouch
 	Text       string  `json:"text"`
-	Confidence float64 `json:"confidence,omitempty"`
+	Confidence float64 `json:"confidence,omitempty"` // of what was spoken; 0: not known
 	Utterance  int     `json:"utterance,omitempty"`
 	Pending    bool    `json:"pending,omitempty"` // it is still being spoken or transcribed
 	Failed     bool    `json:"failed,omitempty"`  // it could not be transcribed
@@ -54,20 +85,33 @@ const (
 	ByTouch = "touched"
 )
 
+// maxInbox bounds what a customer can say ahead of the steps that listen; what
+// comes beyond it is dropped, and logged.
+const maxInbox = 20
+
 // conversation is a State at work.
 type conversation struct {
 	State
-	plan          flow.Plan
-	program       *flow.Program
-	inputs        map[string]any
-	continueAfter int
+	root    flow.Plan
+	scripts map[string]*script // of the flows that were under way so far
+	visit   Visit              // without its State and Plan
+	zone    *time.Location     // the store's
 
 	hush         workflow.CancelFunc // cancels the step under way
 	left         string              // why the customer is gone, or ""
 	listening    bool
-	transcribing int               // utterances without a transcript
-	performers   []workflow.Future // avatar activities still at work
-	published    published         // what the search attributes say
+	options      []string // of the collect under way
+	transcribing int      // utterances without a transcript
+	guard        *guard   // of the response that only a hotword cuts
+	calling      *Handoff // staff is being called
+	staff        *HandoffAnswer
+	published    published // what the search attributes say
+}
+
+// A script is a flow that can be interpreted.
+type script struct {
+	*flow.Program
+	plan flow.Plan
 }
 
 // begin takes up a visit: at its start, or where the run before this one left off.
@@ -75,16 +119,24 @@ func begin(ctx workflow.Context, v Visit) (*conversation, error) {
 	if err := v.Plan.Check(); err != nil {
 		return nil, err
 	}
-	program, err := flow.NewProgram(&v.Plan)
+	for _, name := range workflow.DeterministicKeys(v.Plan.Flows) {
+		if p := v.Plan.Flows[name]; p.Interpreter != flow.Interpreter {
+			return nil, fmt.Errorf("flow %s in plan %s %s needs interpreter %d; this worker has %d", name, v.Plan.Flow, v.Plan.Version, p.Interpreter, flow.Interpreter)
+		}
+	}
+	zone, err := zoneOf(v.TimeZone)
 	if err != nil {
-		return nil, fmt.Errorf("plan %s %s: %w", v.Plan.Flow, v.Plan.Version, err)
+		return nil, err
 	}
-	c := &conversation{
-		plan: v.Plan, program: program, inputs: v.Inputs, continueAfter: v.ContinueAfter,
-		hush: func() {},
-	}
+	c := &conversation{root: v.Plan, scripts: map[string]*script{}, visit: v, zone: zone, hush: func() {}}
+	c.visit.State, c.visit.Plan = nil, flow.Plan{}
 	if v.State != nil {
 		c.State = *v.State
+		for _, f := range c.Stack {
+			if err := c.read(f.Flow); err != nil {
+				return nil, err
+			}
+		}
 		return c, nil
 	}
 	c.State = State{
@@ -92,36 +144,41 @@ func begin(ctx workflow.Context, v Visit) (*conversation, error) {
 			Store: v.Store, Kiosk: v.Kiosk,
 			Conversation: workflow.GetInfo(ctx).FirstRunID,
 		},
-		Step:     v.Plan.Start,
-		Visits:   map[string]int{},
-		Slots:    map[string]any{},
-		Answered: map[string]bool{},
-		Vars:     map[string]any{},
+		Taken:    map[string]int{},
 		Language: v.Plan.Languages.Default,
 		Started:  workflow.Now(ctx),
 	}
-	for _, name := range workflow.DeterministicKeys(v.Plan.Slots) {
-		if initial := v.Plan.Slots[name].Initial; initial != nil {
-			c.Slots[name] = initial
-		}
+	if err := c.push("", v.Inputs); err != nil {
+		return nil, err
 	}
 	c.followLanguage()
 	return c, nil
 }
 
-// visit is the input with which the next run goes on.
-func (c *conversation) visit() Visit {
-	state := c.State
-	return Visit{
-		Store: c.Place.Store, Kiosk: c.Place.Kiosk, Plan: c.plan, Inputs: c.inputs,
-		State: &state, ContinueAfter: c.continueAfter,
+// zoneOf reads a time zone from the worker's tables. What is understood with it
+// is recorded, so another worker's tables change nothing in a replay.
+//
+//workflowcheck:ignore
+func zoneOf(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("time zone %q of the store is not known; write one like \"Europe/Berlin\": %w", name, err)
 	}
+	return zone, nil
 }
 
-// scope is what expressions and prompts can see.
+// next is the input with which the next run goes on.
+func (c *conversation) next() Visit {
+	v, state := c.visit, c.State
+	v.Plan, v.State = c.root, &state
+	return v
+}
+
+// scope is what expressions and prompts of the flow under way can see.
 func (c *conversation) scope() flow.Scope {
+	f := c.frame()
 	return flow.Scope{
-		Inputs: c.inputs, Slots: c.Slots, Vars: c.Vars,
+		Inputs: f.Inputs, Slots: f.Slots, Vars: f.Vars,
 		Ctx: map[string]any{"turns": c.Turns, "language": c.Language, "utterance": c.Utterance},
 	}
 }
@@ -129,25 +186,38 @@ func (c *conversation) scope() flow.Scope {
 // preferLanguage takes the page's choice of a language, unless the customer has
 // already told us theirs.
 func (c *conversation) preferLanguage(tag string) {
-	slot := c.plan.Languages.Slot
-	if slot == "" || c.Answered[slot] || !slices.Contains(c.plan.Languages.Supported, tag) {
+	f, plan := c.frame(), c.plan()
+	slot := plan.Languages.Slot
+	if slot == "" || f.Answered[slot] || !slices.Contains(plan.Languages.Supported, tag) {
 		return
 	}
-	c.Slots[slot] = tag
+	f.Slots[slot] = tag
 	c.followLanguage()
 }
 
 // followLanguage makes the language slot's value the conversation's language.
 func (c *conversation) followLanguage() {
-	if tag, ok := c.Slots[c.plan.Languages.Slot].(string); ok && slices.Contains(c.plan.Languages.Supported, tag) {
+	languages := c.plan().Languages
+	if tag, ok := c.frame().Slots[languages.Slot].(string); ok && slices.Contains(languages.Supported, tag) {
 		c.Language = tag
 	}
 }
 
-// history is the conversation so far as a model may know it: what the customer
-// heard, not what was meant to be said.
-func (c *conversation) history() []activities.Said {
-	const lines = 12 // a kiosk's talk is short; older lines only cost first-token time
+// keepLanguage makes the conversation's language the flow's, when another flow
+// has given it the floor.
+func (c *conversation) keepLanguage() {
+	languages := c.plan().Languages
+	if !slices.Contains(languages.Supported, c.Language) {
+		c.Language = languages.Default
+	}
+	if languages.Slot != "" {
+		c.frame().Slots[languages.Slot] = c.Language
+	}
+}
+
+// history is the last of the conversation as a model may know it: what the
+// customer heard, not what was meant to be said, and nothing sensitive.
+func (c *conversation) history(lines int) []activities.Said {
 	from := max(0, len(c.Transcript)-lines)
 	var said []activities.Said
 	for _, line := range c.Transcript[from:] {
@@ -157,3 +227,7 @@ func (c *conversation) history() []activities.Said {
 	}
 	return said
 }
+
+// historyLines is how much of the conversation a model is told for its next
+// answer: a kiosk's talk is short, and older lines only cost first-token time.
+const historyLines = 12

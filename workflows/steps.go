@@ -1,8 +1,8 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/workflow"
@@ -11,155 +11,37 @@ import (
 	"github.com/praesenz/parley/flow"
 )
 
+// A job is a step at work, or a step in a branch of a parallel.
+type job struct {
+	flow.Step
+	name  string // the author's: "find", in a branch "prepare.stock.1"
+	visit int
+}
+
 // say speaks a prompt.
 func (c *conversation) say(ctx workflow.Context, s flow.Say) error {
-	text, err := c.prompt(s.Prompt, s.With)
+	u, err := c.utter(s.Prompt, s.With)
 	if err != nil {
 		return err
 	}
-	_, err = c.speak(ctx, utterance{text: text, gesture: s.Avatar, bargeIn: c.bargeIn()})
+	u.gesture = s.Avatar
+	if u.screen, err = c.screen(s.Screen, s.With); err != nil {
+		return err
+	}
+	_, err = c.speak(ctx, u)
 	return err
 }
 
-// collect asks until its slot has a valid value, and gives the step to go to
-// when that is not the step's own `next`.
-func (c *conversation) collect(ctx workflow.Context, s flow.Collect) (string, error) {
-	slot := c.plan.Slots[s.Slot]
-	if c.Answered[s.Slot] && !slot.AskAnew {
-		return "", nil
-	}
-	delete(c.Answered, s.Slot)
-	prompt, err := c.prompt(s.Prompt, s.With)
-	if err != nil {
-		return "", err
-	}
-	noInput, noMatch := c.plan.NoInput, c.plan.NoMatch
-	if s.NoInput != nil {
-		noInput = *s.NoInput
-	}
-	if s.NoMatch != nil {
-		noMatch = *s.NoMatch
-	}
-
-	// A customer who has begun to speak before the question was asked is answering
-	// it already: to ask now would be to interrupt them.
-	ask := prompt
-	if len(c.Inbox) > 0 {
-		ask = ""
-	}
-	for silent, missed, unheard := 0, 0, 0; ; {
-		if ask != "" {
-			c.LastPrompt = ask
-			if _, err := c.speak(ctx, utterance{text: ask, gesture: s.Avatar, bargeIn: c.bargeIn(), listening: c.listeningTo(s)}); err != nil {
-				return "", err
-			}
-		}
-		in, err := c.hear(ctx, s.Listen.StartTimeout.D())
-		if err != nil {
-			return "", err
-		}
-		if in == nil {
-			if silent == len(noInput.Say) {
-				return noInput.Then, nil
-			}
-			if ask, err = c.prompt(noInput.Say[silent], nil); err != nil {
-				return "", err
-			}
-			silent++
-			continue
-		}
-		c.Turns++
-		understood := c.understand(ctx, in)
-		c.Transcript = append(c.Transcript, Line{
-			By: "customer", Step: c.Step, Text: in.Text, How: in.How, Confidence: in.Confidence,
-			Sensitive: slot.Sensitive,
-		})
-		c.Utterance = in.Text
-		if slot.Sensitive {
-			c.Utterance = "" // expressions see it as the slot's value, which the checker follows; models never
-		}
-		switch {
-		case in.Failed:
-			if unheard == maxUnheard {
-				return noMatch.Then, nil
-			}
-			unheard++
-			if ask, err = c.prompt(flow.PromptUnheard, nil); err != nil {
-				return "", err
-			}
-		case understood.Intent != "":
-			intent := c.plan.Intents[slices.IndexFunc(c.plan.Intents, func(i flow.Intent) bool { return i.Name == understood.Intent })]
-			if !intent.Replay {
-				return intent.To, nil
-			}
-			ask = c.LastPrompt
-		case understood.OK:
-			c.Slots[s.Slot] = understood.Values[s.Slot]
-			c.Answered[s.Slot] = true
-			c.followLanguage()
-			return "", nil
-		default:
-			if missed == len(noMatch.Say) {
-				return noMatch.Then, nil
-			}
-			if ask, err = c.prompt(noMatch.Say[missed], nil); err != nil {
-				return "", err
-			}
-			missed++
-		}
-		if c.heardEnough(ctx) {
-			return "", errHeardEnough
-		}
-	}
-}
-
-// maxUnheard is how often a step tells a customer that they could not be heard,
-// before it goes where it goes for those who are not understood.
-const maxUnheard = 3
-
-// understand turns an input into a slot's value or an intent. The result enters
-// the history, so that a better grammar never changes what was understood.
-func (c *conversation) understand(ctx workflow.Context, in *Input) flow.Understanding {
-	if in.Failed {
-		return flow.Understanding{}
-	}
-	text, touched := in.Text, ""
-	if in.How == ByTouch {
-		text, touched = "", in.Text
-	}
-	var understood flow.Understanding
-	options := workflow.SideEffectOptions{Summary: c.Step + " · understand"}
-	value := workflow.SideEffectWithOptions(ctx, options, func(workflow.Context) any {
-		return c.program.Understand(flow.Heard{Step: c.Step, Language: c.Language, Text: text, Touched: touched, Slots: c.Slots, Answered: c.Answered})
-	})
-	if err := value.Get(&understood); err != nil {
-		return flow.Understanding{Why: err.Error()}
-	}
-	return understood
-}
-
-// listeningTo tells the gateway what comes after a question, so that it listens
-// the moment the last word is out.
-func (c *conversation) listeningTo(s flow.Collect) *activities.Listening {
-	l := &activities.Listening{
-		EndSilenceMs:   s.Listen.EndSilence.D().Milliseconds(),
-		MaxUtteranceMs: s.Listen.MaxUtterance.D().Milliseconds(),
-	}
-	for _, b := range c.program.Buttons(c.Step, c.Language, nil) {
-		l.Buttons = append(l.Buttons, activities.Button{Value: b.Value, Label: b.Label})
-	}
-	return l
-}
-
 // retrieve searches a knowledge collection.
-func (c *conversation) retrieve(ctx workflow.Context, r flow.Retrieve) error {
-	query, err := c.program.Text(r.Query, c.scope())
+func (c *conversation) retrieve(ctx workflow.Context, j job) error {
+	r := j.Retrieve
+	query, err := c.script().Text(r.Query, c.scope())
 	if err != nil {
 		return c.inStep(err)
 	}
 	in := activities.RetrieveInput{Store: c.Place.Store, Index: r.Index, Query: query, TopK: r.TopK, MinScore: r.MinScore}
 	for _, field := range workflow.DeterministicKeys(r.Filter) {
-		value, err := c.program.Text(r.Filter[field], c.scope())
+		value, err := c.script().Text(r.Filter[field], c.scope())
 		if err != nil {
 			return c.inStep(err)
 		}
@@ -168,73 +50,109 @@ func (c *conversation) retrieve(ctx workflow.Context, r flow.Retrieve) error {
 		}
 		in.Filter[field] = value
 	}
-	run := c.plan.Steps[c.Step].Run
 	var result activities.RetrieveResult
-	search := workflow.ExecuteActivity(c.on(ctx, activities.PoolRetrieval, c.Step, c.Visits[c.Step], "", run), activities.Retrieve, in)
-	if err := c.await(ctx, search, run.Cover, &result); err != nil {
+	search := workflow.ExecuteActivity(c.on(ctx, activities.PoolRetrieval, j.work()), activities.Retrieve, in)
+	if err := c.await(ctx, search, j.Run.Cover, &result); err != nil {
 		return err
 	}
 	passages := make([]any, len(result.Passages))
 	for i, p := range result.Passages {
 		passages[i] = flowPassage(p)
 	}
-	c.Vars[r.Into] = passages
+	c.assign("vars."+r.Into, passages)
 	return nil
 }
 
 // generate asks the language model and, unless the author keeps it silent,
 // speaks the answer.
-func (c *conversation) generate(ctx workflow.Context, g flow.Generate) error {
+func (c *conversation) generate(ctx workflow.Context, j job) error {
+	g := j.Generate
 	system, err := c.prompt(g.Template, g.With)
 	if err != nil {
 		return err
 	}
 	question := c.Utterance
 	if g.Question != "" {
-		if question, err = c.program.Text(g.Question, c.scope()); err != nil {
+		if question, err = c.script().Text(g.Question, c.scope()); err != nil {
 			return c.inStep(err)
 		}
 	}
-	run := c.plan.Steps[c.Step].Run
 	in := activities.GenerateInput{
-		Place: c.Place, Step: c.Step, System: system, Question: question, History: c.history(),
-		Language: c.Language, MaxTokens: g.MaxTokens, FirstToken: run.FirstToken.D().Milliseconds(),
+		Place: c.Place, Step: j.name, System: system, Question: question, History: c.history(historyLines),
+		Language: c.Language, MaxTokens: g.MaxTokens, FirstToken: j.Run.FirstToken.D().Milliseconds(), Schema: g.Schema,
 	}
 	if g.GroundedIn != "" {
 		in.Grounded = true
-		if in.Passages, err = contractPassages(c.Vars[g.GroundedIn]); err != nil {
+		if in.Passages, err = contractPassages(c.frame().Vars[g.GroundedIn]); err != nil {
 			return c.inStep(err)
 		}
 	}
 
-	var text string
-	switch g.Speak {
-	case "stream":
-		if run.Cover != "" {
-			if in.Cover, err = c.prompt(run.Cover, nil); err != nil {
+	policy := c.bargeIn()
+	if g.Speak == "stream" {
+		if j.Run.Cover != "" {
+			if in.Cover, err = c.prompt(j.Run.Cover, nil); err != nil {
 				return err
 			}
 		}
-		text, err = c.speak(ctx, utterance{answer: &in, gesture: g.Avatar, bargeIn: c.bargeIn(), run: run})
-	default:
-		var result activities.GenerateResult
-		c.Responses++
-		in.Response = c.Responses
-		answer := workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, c.Step, in.Response, "", run), activities.Generate, in)
-		err = c.await(ctx, answer, run.Cover, &result)
-		text = result.Text
-		if err == nil && g.Speak == "whole" {
-			_, err = c.speak(ctx, utterance{text: text, gesture: g.Avatar, bargeIn: c.bargeIn()})
+		said, err := c.speak(ctx, utterance{answer: &in, gesture: g.Avatar, bargeIn: policy, run: j.Run})
+		if err != nil {
+			return err
 		}
+		return c.keep(g.Into, policy, said)
 	}
+	var result activities.GenerateResult
+	c.Responses++
+	in.Response = c.Responses
+	answer := workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, j.work()), activities.Generate, in)
+	if err := c.await(ctx, answer, j.Run.Cover, &result); err != nil {
+		return err
+	}
+	switch {
+	case len(g.Schema) > 0:
+		return c.into(g.Into, result.Value)
+	case g.Speak != "whole":
+		return c.into(g.Into, result.Text)
+	}
+	said, err := c.speak(ctx, utterance{text: result.Text, gesture: g.Avatar, bargeIn: policy})
 	if err != nil {
 		return err
 	}
-	c.LastPrompt = text
-	if g.Into != "" {
-		c.Vars[g.Into] = text
+	return c.keep(g.Into, policy, said)
+}
+
+// keep puts an answer that was spoken into its var: all of it, or, of one that
+// was interrupted, what the customer heard, as the author wants it.
+func (c *conversation) keep(name string, policy flow.BargeIn, said spoken) error {
+	c.LastPrompt = said.text
+	if said.cut && policy.WhenCut != "keep_all" {
+		return c.into(name, said.heard)
 	}
-	return nil
+	return c.into(name, said.text)
+}
+
+// call runs an action of the store's catalogue. Its key is the same for every
+// attempt and another for every visit of the step, so that a service can tell a
+// repetition from a new wish.
+func (c *conversation) call(ctx workflow.Context, j job) error {
+	args, err := c.values(j.Call.Args)
+	if err != nil {
+		return err
+	}
+	f := c.frame()
+	key := fmt.Sprintf("%s/%s/%d", c.Place.Conversation, j.name, j.visit)
+	if f.Flow != "" {
+		key = fmt.Sprintf("%s/%s#%d/%s/%d", c.Place.Conversation, c.plan().Flow, f.ID, j.name, j.visit)
+	}
+	var result activities.CallResult
+	work := workflow.ExecuteActivity(c.on(ctx, activities.PoolAction, j.work()), activities.Call, activities.CallInput{
+		Store: c.Place.Store, Kiosk: c.Place.Kiosk, Conversation: c.Place.Conversation, Step: j.name,
+		Action: j.Call.Action, Args: args, Key: key, Language: c.Language,
+	})
+	if err := c.await(ctx, work, j.Run.Cover, &result); err != nil {
+		return err
+	}
+	return c.into(j.Call.Into, result.Value)
 }
 
 // await waits for work that makes no sound, and says the step's cover phrase
@@ -246,11 +164,11 @@ func (c *conversation) await(ctx workflow.Context, work workflow.Future, cover s
 			return err
 		}
 		if !done {
-			text, err := c.prompt(cover, nil)
+			u, err := c.utter(cover, nil)
 			if err != nil {
 				return err
 			}
-			if _, err := c.speak(ctx, utterance{text: text, bargeIn: c.bargeIn()}); err != nil {
+			if _, err := c.speak(ctx, u); err != nil {
 				return err
 			}
 		}
@@ -258,76 +176,176 @@ func (c *conversation) await(ctx workflow.Context, work workflow.Future, cover s
 	return work.Get(ctx, result)
 }
 
+// wait lets time pass, or waits for an event from outside, which may have come
+// already.
+func (c *conversation) wait(ctx workflow.Context, w flow.Wait) error {
+	if w.Signal == "" {
+		return workflow.Sleep(ctx, w.For.D())
+	}
+	came := func() bool { _, ok := c.Events[w.Signal]; return ok }
+	if ok, err := workflow.AwaitWithTimeout(ctx, w.Timeout.D(), came); err != nil {
+		return err
+	} else if !ok {
+		return activities.Permanent(activities.KindTimeout, c.inStep(fmt.Errorf("event %q did not come within %s", w.Signal, w.Timeout.D())))
+	}
+	event := c.Events[w.Signal]
+	delete(c.Events, w.Signal)
+	return c.into(w.Into, event.Data)
+}
+
 // set assigns slots and vars, in the author's order.
-func (c *conversation) set(assigns []flow.Assign) error {
+func (c *conversation) set(assigns []flow.Assign, scope func() flow.Scope) error {
 	for _, a := range assigns {
-		value, err := c.program.Value(a.Expr, c.scope())
+		value, err := c.script().Value(a.Expr, scope())
 		if err != nil {
 			return c.inStep(err)
 		}
-		kind, name, _ := strings.Cut(a.Name, ".")
-		if kind == "slots" {
-			c.Slots[name] = value
-			c.followLanguage()
-		} else {
-			c.Vars[name] = value
-		}
+		c.assign(a.Name, value)
 	}
 	return nil
 }
 
 // branch goes to the first case that holds.
-func (c *conversation) branch(cases []flow.Case) (string, error) {
-	for _, arm := range cases {
+func (c *conversation) branch(cases []flow.Case) (way, error) {
+	for i, arm := range cases {
 		if arm.When == "" {
-			return arm.To, nil
+			return way{"else", arm.To}, nil
 		}
-		holds, err := c.program.Bool(arm.When, c.scope())
+		holds, err := c.script().Bool(arm.When, c.scope())
 		if err != nil {
-			return "", c.inStep(err)
+			return way{}, c.inStep(err)
 		}
 		if holds {
-			return arm.To, nil
+			return way{fmt.Sprintf("case %d", i+1), arm.To}, nil
 		}
 	}
-	return "", c.inStep(fmt.Errorf("no case of the branch holds"))
+	return way{}, c.inStep(errors.New("no case of the branch holds"))
 }
 
-// end says goodbye and ends the conversation.
+// end says goodbye and ends the flow.
 func (c *conversation) end(ctx workflow.Context, e flow.End) error {
 	if e.Prompt != "" {
-		text, err := c.prompt(e.Prompt, e.With)
-		if err != nil {
-			return err
-		}
-		if _, err := c.speak(ctx, utterance{text: text, gesture: e.Avatar, bargeIn: c.bargeIn()}); err != nil {
+		if err := c.say(ctx, flow.Say{Prompt: e.Prompt, With: e.With, Avatar: e.Avatar}); err != nil {
 			return err
 		}
 	}
-	c.Outcome = e.Outcome
+	c.finish(e.Outcome)
 	return nil
+}
+
+// values evaluates a map of expressions.
+func (c *conversation) values(with flow.With) (map[string]any, error) {
+	values := make(map[string]any, len(with))
+	for _, name := range workflow.DeterministicKeys(with) {
+		value, err := c.script().Value(with[name], c.scope())
+		if err != nil {
+			return nil, c.inStep(err)
+		}
+		if value != nil {
+			values[name] = value
+		}
+	}
+	return values, nil
 }
 
 // prompt renders an author's text in the conversation's language.
 func (c *conversation) prompt(key string, with flow.With) (string, error) {
-	text, err := c.program.Prompt(c.Language, key, with, c.scope())
+	text, err := c.script().Prompt(c.Language, key, with, c.scope())
 	if err != nil {
 		return "", c.inStep(err)
 	}
 	return text, nil
 }
 
+// utter makes a prompt a response, with the current step's policy. One that
+// tells a sensitive slot's value is sensitive itself.
+func (c *conversation) utter(key string, with flow.With) (utterance, error) {
+	text, err := c.prompt(key, with)
+	return utterance{text: text, sensitive: c.sensitive(with), bargeIn: c.bargeIn()}, err
+}
+
+// sensitive says whether expressions read a sensitive slot. It goes by the
+// slot's name, and so errs on the side of what is to be masked.
+func (c *conversation) sensitive(with flow.With) bool {
+	slots := c.plan().Slots
+	for _, name := range workflow.DeterministicKeys(with) {
+		for _, slot := range workflow.DeterministicKeys(slots) {
+			if slots[slot].Sensitive && strings.Contains(with[name], "slots."+slot) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// screen fills in the texts of what is shown beside a response.
+func (c *conversation) screen(s *flow.Screen, with flow.With) (*activities.Screen, error) {
+	if s == nil {
+		return nil, nil
+	}
+	out := &activities.Screen{}
+	for _, text := range []struct {
+		key  string
+		into *string
+	}{{s.Title, &out.Title}, {s.Text, &out.Text}, {s.Alt, &out.Alt}} {
+		if text.key == "" {
+			continue
+		}
+		var err error
+		if *text.into, err = c.prompt(text.key, with); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if out.Picture, err = c.file(s.Picture, with); err != nil {
+		return nil, err
+	}
+	if out.Map, err = c.file(s.Map, with); err != nil {
+		return nil, err
+	}
+	if s.Mark != "" {
+		if out.Mark, err = c.script().Text(s.Mark, c.scope()); err != nil {
+			return nil, c.inStep(err)
+		}
+	}
+	for _, b := range s.Buttons {
+		label, err := c.prompt(b.Label, with)
+		if err != nil {
+			return nil, err
+		}
+		out.Buttons = append(out.Buttons, activities.Button{Value: b.Value, Label: label})
+	}
+	return out, nil
+}
+
+// file fills the placeholders in a file's name. Whether there is such a file in
+// the store's folder, and none outside it, the gateway sees to.
+func (c *conversation) file(name string, with flow.With) (string, error) {
+	for _, key := range workflow.DeterministicKeys(with) {
+		place := "{" + key + "}"
+		if !strings.Contains(name, place) {
+			continue
+		}
+		text, err := c.script().Text(with[key], c.scope())
+		if err != nil {
+			return "", c.inStep(err)
+		}
+		name = strings.ReplaceAll(name, place, text)
+	}
+	return name, nil
+}
+
 // bargeIn is the current step's policy.
 func (c *conversation) bargeIn() flow.BargeIn {
-	if own := c.plan.Steps[c.Step].BargeIn; own != nil {
+	if own := c.step().BargeIn; own != nil {
 		return *own
 	}
-	return c.plan.BargeIn
+	return c.plan().BargeIn
 }
 
 // inStep says where in the author's file a failure arose.
 func (c *conversation) inStep(err error) error {
-	return fmt.Errorf("step %q (line %d): %w", c.Step, c.plan.Steps[c.Step].Line, err)
+	return fmt.Errorf("step %q (line %d): %w", c.frame().Step, c.step().Line, err)
 }
 
 // flowPassage is a passage as expressions see it: its fields beside its text.

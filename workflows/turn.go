@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,91 +19,102 @@ type utterance struct {
 	text      string                    // given; or
 	answer    *activities.GenerateInput // to be generated while it is spoken
 	gesture   string
+	screen    *activities.Screen
 	bargeIn   flow.BargeIn
 	listening *activities.Listening
-	run       flow.Run
+	run       flow.Run // of the answer
+	sensitive bool     // it tells what the customer has said of themselves
+}
+
+// spoken is what became of a response.
+type spoken struct {
+	text  string // all of it
+	heard string // what the customer heard of it
+	cut   bool   // they interrupted it
 }
 
 // speak says one response and returns when the kiosk has played it, or the
 // customer has cut it short. What the customer heard goes into the transcript.
 //
-// Speak, Perform and, for an answer, Generate run at the same time and meet in
-// the gateway's session: the model's text is spoken sentence by sentence while
-// it is still being written, and a Temporal hop is paid once, not once a stage.
-func (c *conversation) speak(ctx workflow.Context, u utterance) (string, error) {
+// Speak and, for an answer, Generate run at the same time and meet in the
+// gateway's session: the model's text is spoken sentence by sentence while it is
+// still being written, and a Temporal hop is paid once, not once a stage. The
+// avatar follows by itself; see animate.
+func (c *conversation) speak(ctx workflow.Context, u utterance) (spoken, error) {
 	for {
 		joined := c.Joined
-		text, err := c.speakOnce(ctx, u)
+		said, err := c.speakOnce(ctx, u)
 		if kindOf(err) != activities.KindGone || c.left != "" {
-			return text, err
+			return said, err
 		}
 		// The kiosk is not at that gateway any more; it may be on its way to another.
 		moved, e := workflow.AwaitWithTimeout(ctx, waitForKiosk, func() bool { return c.Joined != joined })
 		if e != nil {
-			return "", e
+			return spoken{}, e
 		}
 		if !moved {
 			c.left = KioskGone
-			return "", errLeft
+			return spoken{}, errLeft
 		}
 	}
 }
 
-func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (string, error) {
+func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, error) {
 	ctx, cut := workflow.WithCancel(ctx)
 	defer cut()
 	c.Responses++
-	n := c.Responses
+	step, n := c.frame().Step, c.Responses
 
+	var hot *guard
+	if u.bargeIn.Mode == "hotword" {
+		hot = &guard{words: u.bargeIn.Hotwords[c.Language], language: c.Language, cut: cut}
+		c.guard = hot
+		defer func() { c.guard = nil }()
+	}
 	var answer workflow.Future
 	if u.answer != nil {
 		in := *u.answer
 		in.Place, in.Response, in.Stream = c.Place, n, true
-		answer = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, c.Step, n, "", u.run), activities.Generate, in)
+		answer = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, work{step: step, note: c.step().Note, run: u.run}), activities.Generate, in)
 	}
-	spoken := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, c.Step, n, "speak", flow.Run{}), activities.Speak,
+	voice := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, work{step: step, part: "speak", note: c.step().Note}), activities.Speak,
 		activities.SpeakInput{
-			Place: c.Place, Response: n, Step: c.Step, Text: u.text, Language: c.Language,
-			BargeIn: u.bargeIn.Mode, MinWords: u.bargeIn.MinWords, Listening: u.listening,
+			Place: c.Place, Response: n, Step: step, Text: u.text, Language: c.Language,
+			BargeIn: u.bargeIn.Mode, MinWords: u.bargeIn.MinWords, Gesture: u.gesture, Screen: u.screen, Listening: u.listening,
 		})
-	// The avatar goes on by itself until the gateway says that the audio is over,
-	// so nobody waits for it between two steps and cutting the speech cuts it too.
-	// Only a voice that fails leaves it waiting for audio that never comes.
-	apart, rest := workflow.NewDisconnectedContext(ctx)
-	c.performers = append(c.performers, workflow.ExecuteActivity(c.on(apart, activities.PoolAvatar, c.Step, n, "perform", flow.Run{}),
-		activities.Perform, activities.PerformInput{
-			Place: c.Place, Response: n,
-		}))
 
 	var answered activities.GenerateResult
+	var failed error
 	if answer != nil {
-		if err := answer.Get(ctx, &answered); err != nil {
+		if failed = answer.Get(ctx, &answered); failed != nil {
 			cut() // there is nothing more to speak
-			var said activities.SpeakResult
-			if e := spoken.Get(ctx, &said); e == nil {
-				c.heard(said.Heard, true)
-			}
-			rest()
-			return "", err
 		}
 	}
 	var said activities.SpeakResult
-	if err := spoken.Get(ctx, &said); err != nil {
-		rest()
-		return "", err
+	err := voice.Get(ctx, &said)
+	called := hot != nil && hot.called && c.left == ""
+	if called && temporal.IsCanceledError(err) {
+		err, said.Interrupted = nil, true // nothing of it was heard, as far as the voice could say
 	}
-	if said.Interrupted {
-		c.heard(said.Heard, true)
+	if err == nil {
+		c.heard(said, failed != nil || said.Interrupted || called, u.sensitive)
+	}
+	if failed != nil && !(called && temporal.IsCanceledError(failed)) {
+		return spoken{}, failed
+	}
+	if err != nil {
+		return spoken{}, err
+	}
+	if said.Interrupted && !called {
 		if err := c.awaitCut(ctx, n); err != nil {
-			return "", err
+			return spoken{}, err
 		}
-	} else {
-		c.heard(said.Text, false)
 	}
-	if answer != nil {
-		return answered.Text, nil
+	text := said.Text
+	if answer != nil && failed == nil {
+		text = answered.Text
 	}
-	return said.Text, nil
+	return spoken{text: text, heard: said.Heard, cut: said.Interrupted}, nil
 }
 
 // awaitCut waits for the gateway's word on an interrupted response. What the
@@ -117,28 +129,43 @@ func (c *conversation) awaitCut(ctx workflow.Context, n int) error {
 }
 
 // heard writes a line of the kiosk's into the transcript.
-func (c *conversation) heard(text string, cut bool) {
+func (c *conversation) heard(said activities.SpeakResult, cut, sensitive bool) {
+	text := said.Text
+	if cut {
+		text = said.Heard
+	}
 	if text == "" {
 		return
 	}
-	c.Transcript = append(c.Transcript, Line{By: "kiosk", Step: c.Step, Text: text, Cut: cut})
+	c.Transcript = append(c.Transcript, Line{By: "kiosk", Step: c.frame().Step, Text: text, Cut: cut, Sensitive: sensitive})
 }
 
+// A work is one activity of a step, as the Temporal UI shows it.
+type work struct {
+	step string // the author's name for it
+	part string // of the step, when it is not the whole
+	note string
+	run  flow.Run
+}
+
+// work is the activity that is all that a job does.
+func (j job) work() work { return work{step: j.name, note: j.Note, run: j.Run} }
+
 // on gives the options with which a pool's activity runs: the pool's policy,
-// what the step's `run` makes of it, and the author's step as its name.
-//
-// The id is the step's name, with the response's number, because the avatar may
-// still be finishing one response of a step when the next one begins.
-func (c *conversation) on(ctx workflow.Context, pool activities.Pool, step string, n int, part string, run flow.Run) workflow.Context {
+// what the step's `run` makes of it, and the author's step as its name. The
+// number makes its id unique: one that was cancelled may still be under way when
+// the step is taken again.
+func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) workflow.Context {
 	policy := activities.Policies[pool]
-	id := fmt.Sprintf("%s.%d", step, n)
-	summary := step
-	if part != "" {
-		id = fmt.Sprintf("%s.%s.%d", step, part, n)
-		summary = step + " · " + part
+	c.Works++
+	id := fmt.Sprintf("%s.%d", w.step, c.Works)
+	summary := w.step
+	if w.part != "" {
+		id = fmt.Sprintf("%s.%s.%d", w.step, w.part, c.Works)
+		summary = w.step + " · " + w.part
 	}
-	if note := c.plan.Steps[step].Note; note != "" {
-		summary += " · " + note
+	if w.note != "" {
+		summary += " · " + w.note
 	}
 	options := workflow.ActivityOptions{
 		ActivityID:             id,
@@ -147,35 +174,45 @@ func (c *conversation) on(ctx workflow.Context, pool activities.Pool, step strin
 		StartToCloseTimeout:    policy.Attempt,
 		ScheduleToStartTimeout: policy.Queue,
 		HeartbeatTimeout:       policy.Heartbeat,
-		WaitForCancellation:    true,
+		// Of a response that is cut we want to know what was heard; nothing else that
+		// is cancelled has anything more to say.
+		WaitForCancellation: pool == activities.PoolTTS,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: policy.Backoff, BackoffCoefficient: 2, MaximumAttempts: policy.Attempts,
 		},
 	}
-	if run.Timeout > 0 {
-		options.ScheduleToCloseTimeout = run.Timeout.D()
-		options.StartToCloseTimeout = min(options.StartToCloseTimeout, run.Timeout.D())
+	if w.run.Timeout > 0 {
+		options.ScheduleToCloseTimeout = w.run.Timeout.D()
+		options.StartToCloseTimeout = min(options.StartToCloseTimeout, w.run.Timeout.D())
 	}
-	if run.Attempts > 0 {
-		options.RetryPolicy.MaximumAttempts = int32(run.Attempts)
+	if w.run.Attempts > 0 {
+		options.RetryPolicy.MaximumAttempts = int32(w.run.Attempts)
+	}
+	if w.run.Backoff > 0 {
+		options.RetryPolicy.InitialInterval = w.run.Backoff.D()
 	}
 	return workflow.WithActivityOptions(ctx, options)
 }
 
 // transcribe turns one utterance into text. It is scheduled when speech starts,
-// so that its hop hides behind the customer's own voice.
-func (c *conversation) transcribe(ctx workflow.Context, in *Input) {
+// so that its hop hides behind the customer's own voice. What is said over a
+// response that only a hotword cuts becomes an input when it holds one.
+func (c *conversation) transcribe(ctx workflow.Context, in *Input, over *guard) {
 	defer func() { c.transcribing-- }()
-	c.Utterances++ // utterances are numbered within a session; an id must differ from those of another
 	step := c.listeningStep()
-	expected := c.program.Expected(step, c.Language, nil)
+	w := work{step: step, part: "hear", note: c.plan().Steps[step].Note}
 	var result activities.TranscribeResult
-	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, step, c.Utterances, "hear", flow.Run{}), activities.Transcribe,
+	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, w), activities.Transcribe,
 		activities.TranscribeInput{
-			Place: c.Place, Utterance: in.Utterance, Language: c.Language, Expected: expected,
+			Place: c.Place, Utterance: in.Utterance, Language: c.Language, Expected: c.script().Expected(step, c.Language, c.options),
 		}).Get(ctx, &result)
 	in.Pending = false
 	switch {
+	case over != nil:
+		if err == nil && over.hears(result.Text) && !over.only(result.Text) {
+			in.Text, in.Confidence = result.Text, result.Confidence
+			c.enter(ctx, in)
+		}
 	case kindOf(err) == activities.KindGone, err == nil && (result.NoSpeech || result.Text == ""):
 		c.forget(in) // a noise, or a kiosk that went away with its audio
 	case err != nil:
@@ -189,9 +226,9 @@ func (c *conversation) transcribe(ctx workflow.Context, in *Input) {
 // listeningStep is the step whose answer the customer is about to give: this
 // one, or the first `collect` that surely follows it.
 func (c *conversation) listeningStep() string {
-	name := c.Step
-	for range len(c.plan.Steps) {
-		step := c.plan.Steps[name]
+	steps, name := c.plan().Steps, c.frame().Step
+	for range len(steps) {
+		step := steps[name]
 		if step.Collect != nil {
 			return name
 		}
@@ -200,7 +237,7 @@ func (c *conversation) listeningStep() string {
 		}
 		name = step.Next
 	}
-	return c.Step
+	return c.frame().Step
 }
 
 // forget takes an input out of the inbox.
@@ -210,15 +247,16 @@ func (c *conversation) forget(in *Input) {
 
 // hear waits for the customer's next input, and gives nil when they have been
 // silent for the whole start timeout. While something is being spoken or
-// transcribed nobody is silent.
-func (c *conversation) hear(ctx workflow.Context, silence time.Duration) (*Input, error) {
+// transcribed nobody is silent. When the question was not asked because somebody
+// seemed to be answering it, and it was but a noise, it gives errNoise.
+func (c *conversation) hear(ctx workflow.Context, silence time.Duration, asked bool) (*Input, error) {
 	c.listening = true
 	defer func() { c.listening = false }()
 	c.publish(ctx)
 	for {
 		began, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 			Timeout:      silence,
-			TimerOptions: workflow.TimerOptions{Summary: c.Step + " · silence"},
+			TimerOptions: workflow.TimerOptions{Summary: c.frame().Step + " · silence"},
 		}, func() bool { return len(c.Inbox) > 0 })
 		if err != nil {
 			return nil, err
@@ -235,16 +273,11 @@ func (c *conversation) hear(ctx workflow.Context, silence time.Duration) (*Input
 			c.Inbox = c.Inbox[1:]
 			return in, nil
 		}
+		if !asked && len(c.Inbox) == 0 {
+			return nil, errNoise
+		}
 	}
 }
 
-// awaitPerformers waits for the avatar to finish what it is doing; what it
-// failed at is no reason to fail a conversation.
-func (c *conversation) awaitPerformers(ctx workflow.Context) {
-	for _, performer := range c.performers {
-		if err := performer.Get(ctx, nil); err != nil && ctx.Err() == nil {
-			workflow.GetLogger(ctx).Warn("avatar did not perform", "error", err)
-		}
-	}
-	c.performers = nil
-}
+// errNoise says that nobody has answered a question that was not asked.
+var errNoise = errors.New("it was but a noise")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -20,12 +21,13 @@ var (
 	AttributeStep        = temporal.NewSearchAttributeKeyKeyword("ParleyStep")
 	AttributeTurns       = temporal.NewSearchAttributeKeyInt64("ParleyTurns")
 	AttributeOutcome     = temporal.NewSearchAttributeKeyKeyword("ParleyOutcome")
+	AttributeHandoff     = temporal.NewSearchAttributeKeyKeyword("ParleyHandoff") // the team that is called; unset when none is
 )
 
 // Attributes lists the search attributes, for those who register them.
 var Attributes = []temporal.SearchAttributeKey{
 	AttributeStore, AttributeKiosk, AttributeFlow, AttributeFlowVersion,
-	AttributeLanguage, AttributeStep, AttributeTurns, AttributeOutcome,
+	AttributeLanguage, AttributeStep, AttributeTurns, AttributeOutcome, AttributeHandoff,
 }
 
 // published is what the search attributes say now.
@@ -35,6 +37,7 @@ type published struct {
 	language string
 	turns    int
 	outcome  string
+	team     string // that is called
 }
 
 // publish brings what operators see up to date: the transcript at every step,
@@ -44,23 +47,33 @@ type published struct {
 // answer; what such a step is doing, its pending activity shows.
 func (c *conversation) publish(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, c.details())
-	now := published{true, c.Step, c.Language, c.Turns, c.Outcome}
+	now := published{any: true, step: c.where(), language: c.Language, turns: c.Turns, outcome: c.Outcome}
+	if c.calling != nil {
+		now.team = c.calling.Team
+	}
 	was := c.published
-	if now == was || was.any && !c.listening && c.Outcome == "" {
+	if now == was || was.any && !c.listening && c.Outcome == "" && now.team == was.team {
 		return
 	}
 	c.published = now
-	updates := []temporal.SearchAttributeUpdate{AttributeStep.ValueSet(c.Step)}
+	updates := []temporal.SearchAttributeUpdate{AttributeStep.ValueSet(now.step)}
 	if !was.any {
 		updates = append(updates,
 			AttributeStore.ValueSet(c.Place.Store), AttributeKiosk.ValueSet(c.Place.Kiosk),
-			AttributeFlow.ValueSet(c.plan.Flow), AttributeFlowVersion.ValueSet(c.plan.Version))
+			AttributeFlow.ValueSet(c.root.Flow), AttributeFlowVersion.ValueSet(c.root.Version))
 	}
 	if now.language != was.language {
 		updates = append(updates, AttributeLanguage.ValueSet(c.Language))
 	}
 	if now.turns != was.turns || !was.any {
 		updates = append(updates, AttributeTurns.ValueSet(int64(c.Turns)))
+	}
+	switch {
+	case now.team == was.team:
+	case now.team == "":
+		updates = append(updates, AttributeHandoff.ValueUnset())
+	default:
+		updates = append(updates, AttributeHandoff.ValueSet(now.team))
 	}
 	if now.outcome != "" {
 		updates = append(updates, AttributeOutcome.ValueSet(c.Outcome))
@@ -70,12 +83,22 @@ func (c *conversation) publish(ctx workflow.Context) {
 	}
 }
 
+// where names the current step, in a flow that another one waits for with the
+// flow's name.
+func (c *conversation) where() string {
+	if step := c.frame().Step; len(c.Stack) == 1 {
+		return step
+	}
+	return c.plan().Flow + "/" + c.frame().Step
+}
+
 // status answers StatusQuery.
 func (c *conversation) status() (Status, error) {
-	slots := make(map[string]any, len(c.Slots))
-	for _, name := range workflow.DeterministicKeys(c.Slots) {
-		slots[name] = c.Slots[name]
-		if c.plan.Slots[name].Sensitive {
+	f, plan := c.frame(), c.plan()
+	slots := make(map[string]any, len(f.Slots))
+	for _, name := range workflow.DeterministicKeys(f.Slots) {
+		slots[name] = f.Slots[name]
+		if plan.Slots[name].Sensitive {
 			slots[name] = masked
 		}
 	}
@@ -85,9 +108,15 @@ func (c *conversation) status() (Status, error) {
 			transcript[i].Text = masked
 		}
 	}
+	var within []string
+	for _, waiting := range c.Stack[:len(c.Stack)-1] {
+		p := c.scripts[waiting.Flow].plan
+		within = append(within, p.Flow+"@"+p.Version)
+	}
 	return Status{
-		Flow: c.plan.Flow, Version: c.plan.Version, Step: c.Step, Language: c.Language, Turns: c.Turns,
-		Listening: c.listening, Place: c.Place, Slots: slots, Transcript: transcript,
+		Flow: plan.Flow, Version: plan.Version, Step: f.Step, Language: c.Language, Turns: c.Turns,
+		Listening: c.listening, Within: within, Handoff: c.calling, Vars: f.Vars, Taken: c.Taken,
+		Place: c.Place, Slots: slots, Transcript: transcript,
 	}, nil
 }
 
@@ -98,19 +127,22 @@ const masked = "•••"
 // Temporal UI.
 func (c *conversation) details() string {
 	var b strings.Builder
-	doing := c.plan.Steps[c.Step].Verb()
+	step, doing := c.step(), c.step().Verb()
 	switch {
 	case c.Outcome != "":
-		fmt.Fprintf(&b, "### %s %s · ended: **%s**\n\n", c.plan.Flow, c.plan.Version, c.Outcome)
+		fmt.Fprintf(&b, "### %s %s · ended: **%s**\n\n", c.root.Flow, c.root.Version, c.Outcome)
+	case c.calling != nil:
+		fmt.Fprintf(&b, "### %s %s · at **%s**: calling **%s** until %s\n\n", c.root.Flow, c.root.Version, c.where(),
+			c.calling.Team, c.calling.Until.In(c.zone).Format(time.TimeOnly))
 	case c.listening:
 		doing = "listening"
 		fallthrough
 	default:
-		fmt.Fprintf(&b, "### %s %s · at **%s** (%s)\n\n", c.plan.Flow, c.plan.Version, c.Step, doing)
+		fmt.Fprintf(&b, "### %s %s · at **%s** (%s)\n\n", c.root.Flow, c.root.Version, c.where(), doing)
 	}
 	fmt.Fprintf(&b, "Kiosk **%s** in **%s**, language **%s**, turn **%d**", c.Place.Kiosk, c.Place.Store, c.Language, c.Turns)
-	if note := c.plan.Steps[c.Step].Note; note != "" {
-		fmt.Fprintf(&b, " · %s", note)
+	if step.Note != "" {
+		fmt.Fprintf(&b, " · %s", step.Note)
 	}
 	b.WriteString("\n\n")
 	const lines = 60
