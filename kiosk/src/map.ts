@@ -39,7 +39,7 @@ export async function showMap(host: HTMLElement, address: string, mark: string):
     return sheet;
   });
   // The page's policy forbids style attributes; what is set by script it allows.
-  for (const [i, element] of [svg, ...svg.querySelectorAll<SVGElement>("*")].entries()) element.style.cssText = inline[i]!;
+  for (const [i, element] of [svg, ...svg.querySelectorAll<SVGElement>("*")].entries()) if (inline[i]) element.style.cssText = inline[i];
   shadow.replaceChildren(svg);
   const place = mark ? svg.querySelector<SVGGraphicsElement>(`#${CSS.escape(mark)}`) : null;
   if (place) light(svg, place);
