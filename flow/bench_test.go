@@ -72,3 +72,11 @@ func BenchmarkNewProgram(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCheckMistakes checks the flow of TestTwentyMistakes.
+func BenchmarkCheckMistakes(b *testing.B) {
+	src := twenty(b)
+	for b.Loop() {
+		Check(src)
+	}
+}

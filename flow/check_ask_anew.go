@@ -15,11 +15,17 @@ func checkAskAnew(t *tree, ds *Diagnostics) {
 				continue
 			}
 			slot := t.slot(c.slot.Value)
-			if slot == nil || slot.askAnew.there() || slot.typ != "text" && slot.typ != "bool" {
+			if slot == nil || !slot.keepsUnsaid() {
 				continue
 			}
 			ds.errorf(codeOldAnswer, c.slot.at, "or `ask_anew: false` to keep the answer on purpose",
 				"slot %q keeps its old answer when %q is reached again; set `ask_anew: true`", slot.name.Value, s.name.Value)
 		}
 	}
+}
+
+// keepsUnsaid reports whether a slot that answers the question of the moment
+// keeps its answer without its author having said so.
+func (s *slotDecl) keepsUnsaid() bool {
+	return !s.askAnew.there() && (s.typ == "text" || s.typ == "bool")
 }

@@ -33,13 +33,13 @@ func checkExpressions(t *tree, ds *Diagnostics) {
 		ds.errorf(codeExprSyntax, t.name.at, "", "expressions cannot be checked: %v", err)
 		return
 	}
-	c := &exprChecker{tree: t, ds: ds, roots: t.names().roots()}
+	c := newExprChecker(t, t.names().roots(), ds)
 	for _, s := range t.steps {
 		for _, e := range s.facts.exprs {
 			c.check(env, e)
 		}
 	}
-	inIntents := &exprChecker{tree: t, ds: ds, roots: t.names().roots()}
+	inIntents := newExprChecker(t, t.names().roots(), ds)
 	inIntents.roots["heard"] = sortedKeys(heardFields)
 	for _, in := range t.intents {
 		if in.set != nil {
@@ -57,7 +57,7 @@ func checkExpressions(t *tree, ds *Diagnostics) {
 			ds.errorf(codeExprSyntax, s.valid.at, "", "`valid` cannot be checked: %v", err)
 			continue
 		}
-		valid := &exprChecker{tree: t, ds: ds}
+		valid := newExprChecker(t, nil, ds)
 		valid.check(env, &exprUse{text: s.valid, field: "valid", want: "bool"})
 	}
 }
@@ -72,6 +72,12 @@ type exprChecker struct {
 	tree  *tree
 	ds    *Diagnostics
 	roots map[string][]string // nil in `valid`
+	asts  map[string]*cel.Ast // by text
+	types map[string]*cel.Type
+}
+
+func newExprChecker(t *tree, roots map[string][]string, ds *Diagnostics) *exprChecker {
+	return &exprChecker{tree: t, ds: ds, roots: roots, asts: map[string]*cel.Ast{}, types: map[string]*cel.Type{}}
 }
 
 func (c *exprChecker) check(env *cel.Env, e *exprUse) {
@@ -86,7 +92,7 @@ func (c *exprChecker) check(env *cel.Env, e *exprUse) {
 		c.ds.errorf(codeExprSyntax, e.text.at, "split it up with `set`", "the expression of `%s` is longer than %d characters", e.field, maxExprLen)
 		return
 	}
-	parsed, iss := env.Parse(e.text.Value)
+	parsed, iss := c.parsed(env, e.text.Value)
 	if iss.Err() != nil {
 		first := iss.Errors()[0]
 		c.ds.errorf(codeExprSyntax, c.place(e, first.Location), "", "the expression of `%s` cannot be read: %s", e.field, syntaxMessage(first.Message))
@@ -97,14 +103,31 @@ func (c *exprChecker) check(env *cel.Env, e *exprUse) {
 	if len(*c.ds) > before {
 		return // a type mistake would only be an echo
 	}
-	checked, iss := env.Check(parsed)
-	if iss.Err() != nil {
-		for _, err := range iss.Errors() {
-			c.typeMistake(e, err)
+	got, ok := c.types[e.text.Value]
+	if !ok {
+		checked, iss := env.Check(parsed)
+		if iss.Err() != nil {
+			for _, err := range iss.Errors() {
+				c.typeMistake(e, err)
+			}
+			return
 		}
-		return
+		got = checked.OutputType()
+		c.types[e.text.Value] = got
 	}
-	c.compare(e, checked.OutputType())
+	c.compare(e, got)
+}
+
+// parsed parses an expression once: flows say the same thing in many places.
+func (c *exprChecker) parsed(env *cel.Env, text string) (*cel.Ast, *cel.Issues) {
+	if ast, ok := c.asts[text]; ok {
+		return ast, nil
+	}
+	ast, iss := env.Parse(text)
+	if iss.Err() == nil {
+		c.asts[text] = ast
+	}
+	return ast, iss
 }
 
 // place maps a place in an expression to one in the file.

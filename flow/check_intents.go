@@ -1,10 +1,9 @@
 package flow
 
 import (
-	"slices"
 	"strings"
 
-	"golang.org/x/text/language"
+	"github.com/praesenz/parley/flow/grammar"
 )
 
 const (
@@ -49,7 +48,7 @@ func checkIntents(t *tree, ds *Diagnostics) {
 		for _, p := range in.phrases {
 			t.checkSupported(p.key, ds)
 			for _, phrase := range p.val.texts() {
-				key := said{p.key.Value, normalise(p.key.Value, phrase.Value)}
+				key := said{p.key.Value, grammar.Normal(p.key.Value, phrase.Value)}
 				if key.phrase == "" {
 					continue
 				}
@@ -63,20 +62,10 @@ func checkIntents(t *tree, ds *Diagnostics) {
 	}
 }
 
-// builtInIntents have phrases of their own in each of builtInLanguages.
-var (
-	builtInIntents   = []string{"cancel", "human", "repeat", "language", "correct"}
-	builtInLanguages = []string{"en", "de", "fr", "tr"}
-)
-
 // builtIn reports whether the kiosk knows how the intent is said in a language.
 // An intent that sets heard.language is known by the languages' own names.
 func (in *intentDecl) builtIn(lang string) bool {
-	if in.setsLanguage() != nil {
-		return true
-	}
-	base, _ := language.Make(lang).Base()
-	return slices.Contains(builtInIntents, in.name.Value) && slices.Contains(builtInLanguages, base.String())
+	return in.setsLanguage() != nil || len(grammar.Phrases(lang, in.name.Value)) > 0
 }
 
 // setsLanguage is where an intent sets something to heard.language, or nil.

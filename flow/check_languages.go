@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
+
+	"github.com/praesenz/parley/flow/grammar"
 )
 
 const (
@@ -26,13 +28,22 @@ func checkLanguages(t *tree, ds *Diagnostics) {
 	}
 	t.checkSupported(t.language.initial, ds)
 	for _, s := range t.slots {
-		if s.typ != "bool" || !t.collects(s.name.Value) {
+		kind := string(s.typ)
+		if n := s.node.field("normalise").text().Value; n != "" {
+			kind = n
+		}
+		if !slices.Contains(worded, kind) || !t.collects(s.name.Value) {
 			continue
 		}
 		for _, lang := range t.languages() {
-			if len(wordsOf(lang.Value).yes) < 2 {
+			switch {
+			case grammar.Known(lang.Value):
+			case kind == "bool":
 				ds.errorf(codeNoYesNo, s.name.at, "make it an enum with synonyms for each language",
 					"slot %q is bool, but yes and no are not known in %s", s.name.Value, languageName(lang.Value))
+			default:
+				ds.warnf(codeNoYesNo, s.name.at, "what is typed in digits is understood in every language",
+					"slot %q is %s, whose words are not known in %s: only the language model can understand them", s.name.Value, kind, languageName(lang.Value))
 			}
 		}
 	}
@@ -54,6 +65,10 @@ func checkLanguages(t *tree, ds *Diagnostics) {
 		}
 	}
 }
+
+// worded are the types, and kinds of strings, that are said in words of which
+// each language has its own.
+var worded = []string{"bool", "int", "number", "amount", "date", "time", "e164", "digits", "code", "email"}
 
 func (t *tree) collects(slot string) bool {
 	return slices.ContainsFunc(t.steps, func(s *step) bool {

@@ -58,5 +58,6 @@ func (t *tree) asksAnew(s *step) bool {
 		return false
 	}
 	slot := t.slot(c.slot.Value)
-	return slot == nil || slot.askAnew.boolean() // one that is not declared is reported elsewhere
+	// What is not declared, or keeps its answer by mistake, is reported elsewhere.
+	return slot == nil || slot.askAnew.boolean() || slot.keepsUnsaid()
 }

@@ -40,8 +40,8 @@ func checkSlots(t *tree, ds *Diagnostics) {
 		if _, err := regexp.Compile(s.pattern.Value); err != nil {
 			ds.errorf(codeSlot, s.pattern.at, "see https://github.com/google/re2/wiki/Syntax", "`pattern` of slot %q is no regular expression: %s", name, patternFault(err))
 		}
-		if s.invalid.Value != "" && s.pattern.Value == "" && s.valid.Value == "" {
-			ds.errorf(codeSlot, s.invalid.at, "add `valid` or `pattern`, or leave it out", "`invalid` is never spoken: slot %q refuses no value", name)
+		if s.invalid.Value != "" && s.pattern.Value == "" && s.valid.Value == "" && !s.node.field("normalise").there() {
+			ds.errorf(codeSlot, s.invalid.at, "add `valid`, `pattern` or `normalise`, or leave it out", "`invalid` is never spoken: slot %q refuses no value", name)
 		}
 		s.checkInitial(ds)
 		for _, lang := range s.synonyms {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -74,7 +73,7 @@ func NewProgram(p *Plan) (*Program, error) {
 			return nil, err
 		}
 	}
-	// What was heard and is not sure is read back.
+	// An intent that was heard with doubt is read back in the customer's words.
 	if err := add("prompt", PromptConfirmHeard, "ctx.utterance"); err != nil {
 		return nil, err
 	}
@@ -216,11 +215,14 @@ func (p *Program) Text(expr string, s Scope) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return plain.text(v), nil
+	return speech{}.text(v), nil
 }
 
-// Prompt is the text of a prompt with its placeholders filled. Numbers and
-// bools are written as one says them in the language: "12,5" and "ja" in German.
+// Prompt is the text of a prompt with its placeholders filled. Values are written
+// as one says them in the language: "12,5" and "ja" in German; and where an
+// expression only names a slot, var or input, as one of its type: a date in
+// words, an amount with its currency, a code digit by digit, an enum's value by
+// its first synonym, a list with "and".
 //
 //workflowcheck:ignore
 func (p *Program) Prompt(lang, key string, with With, s Scope) (string, error) {
@@ -232,7 +234,6 @@ func (p *Program) Prompt(lang, key string, with With, s Scope) (string, error) {
 	if bad != nil {
 		return "", fmt.Errorf("prompt %q in %q: %w", key, lang, bad)
 	}
-	words := wordsOf(lang)
 	var b strings.Builder
 	for _, part := range tpl {
 		if !part.placeholder {
@@ -247,7 +248,7 @@ func (p *Program) Prompt(lang, key string, with With, s Scope) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("prompt %q, placeholder {%s}: %w", key, part.text, err)
 		}
-		b.WriteString(words.text(v))
+		b.WriteString(p.speak(lang, expr, v))
 	}
 	return b.String(), nil
 }
@@ -379,72 +380,6 @@ func describe(v any) string {
 		return "a list"
 	}
 	return "a map"
-}
-
-// text writes a value in the words of a language.
-func (w words) text(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case bool:
-		if v {
-			return w.yes[0]
-		}
-		return w.no[0]
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case float64:
-		s := strconv.FormatFloat(v, 'f', -1, 64)
-		if w.comma {
-			s = strings.Replace(s, ".", ",", 1)
-		}
-		return s
-	case string:
-		return v
-	case []any:
-		return w.listText(v)
-	case map[string]any:
-		if isPassage(v) {
-			return passageText(v)
-		}
-		var parts []string
-		for _, k := range sortedKeys(v) {
-			parts = append(parts, k+": "+w.text(v[k]))
-		}
-		return strings.Join(parts, ", ")
-	}
-	return fmt.Sprint(v)
-}
-
-func (w words) listText(list []any) string {
-	parts := make([]string, len(list))
-	sep := ", "
-	for i, v := range list {
-		if m, ok := v.(map[string]any); ok && isPassage(m) {
-			parts[i] = fmt.Sprintf("[%d] %s", i+1, passageText(m))
-			sep = "\n\n"
-			continue
-		}
-		parts[i] = w.text(v)
-	}
-	return strings.Join(parts, sep)
-}
-
-func isPassage(m map[string]any) bool {
-	_, ok := m["text"].(string)
-	return ok
-}
-
-// passageText is a passage as a language model reads it: its title, when the
-// text does not begin with it anyway, and its text.
-func passageText(m map[string]any) string {
-	text, _ := m["text"].(string)
-	text = strings.TrimSpace(text)
-	title, _ := m["title"].(string)
-	if title == "" || strings.HasPrefix(text, title) {
-		return text
-	}
-	return title + "\n" + text
 }
 
 // sortedKeys are a map's keys in the one order that every replay sees.

@@ -112,6 +112,61 @@ func TestProgramErrorsNameTheExpression(t *testing.T) {
 	}
 }
 
+func TestPromptSaysValuesAsTheirType(t *testing.T) {
+	p := &Plan{
+		Languages: Languages{Default: "en", Supported: []string{"en", "de"}},
+		Slots: map[string]Slot{
+			"day":    {Type: "date"},
+			"at":     {Type: "time"},
+			"code":   {Type: "string", Normalise: "code"},
+			"colour": {Type: "enum", Values: []string{"red", "blue"}, Synonyms: map[string]map[string][]string{"en": {"red": {"crimson"}}, "de": {"red": {"rot"}}}},
+		},
+		Vars:    map[string]Type{"price": "amount", "days": "list(time)", "left": "object"},
+		Inputs:  map[string]Type{"opened": "date"},
+		Prompts: map[string]map[string]string{"en": {"p": "{x}"}, "de": {"p": "{x}"}},
+		Steps:   map[string]Step{},
+	}
+	scope := Scope{
+		Slots:  map[string]any{"day": "2026-11-23", "at": "15:30", "code": "AB12", "colour": "red"},
+		Vars:   map[string]any{"price": 12.5, "days": []any{"11:00", "14:30", "16:00"}, "left": map[string]any{"n": 2.0}},
+		Inputs: map[string]any{"opened": "2026-11-23"},
+	}
+	exprs := []struct{ expr, en, de string }{
+		{"slots.day", "Monday, November 23", "Montag, 23. November"},
+		{"inputs.opened", "Monday, November 23", "Montag, 23. November"},
+		{"slots.day + ''", "2026-11-23", "2026-11-23"}, // no longer a day, for all one knows
+		{"slots.code", "A B 1 2", "A B 1 2"},
+		{"slots.colour", "crimson", "rot"},
+		{"vars.price", "12 euros 50", "12 Euro 50"},
+		{"vars.left", "n: 2", "n: 2"},
+		{"['a', 'b', 'c']", "a, b and c", "a, b und c"},
+	}
+	var assigns []Assign
+	for _, e := range exprs {
+		assigns = append(assigns, Assign{Name: "vars.left", Expr: e.expr})
+	}
+	p.Steps["s"] = Step{Set: append(assigns, Assign{Name: "vars.left", Expr: "vars.days"})}
+	prog, err := NewProgram(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range exprs {
+		for lang, want := range map[string]string{"en": e.en, "de": e.de} {
+			got, err := prog.Prompt(lang, "p", With{"x": e.expr}, throughJSON(t, scope))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != want {
+				t.Errorf("%s in %s: got %q, want %q", e.expr, lang, got, want)
+			}
+		}
+	}
+	got, err := prog.Prompt("de", "p", With{"x": "vars.days"}, scope)
+	if err != nil || !strings.Contains(got, " und ") {
+		t.Errorf("a list of times: %q, %v", got, err)
+	}
+}
+
 func TestPrompt(t *testing.T) {
 	p := planWith("slots.count", "slots.price", "slots.more", "vars.hits")
 	p.Prompts["en"]["all"] = "{n} at {p}, {b}. {{kept}}"

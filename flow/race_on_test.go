@@ -1,0 +1,6 @@
+//go:build race
+
+package flow
+
+// raceDetector says that tests run many times slower than the code does.
+const raceDetector = true
