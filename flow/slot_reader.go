@@ -136,6 +136,15 @@ func (r reader) exact(said grammar.Words) (any, bool) {
 	return nil, false
 }
 
+// near is exact, but for an article or the like around one of several choices.
+func (r reader) near(said grammar.Words) (any, bool) {
+	if v, ok := r.exact(said); ok || said.Len() == 0 || len(r.choices()) == 0 {
+		return v, ok
+	}
+	v, why := r.choice(said, 2)
+	return v, why == ""
+}
+
 // loose reads a value that a sentence contains, or takes its text; why says that
 // it did not.
 func (r reader) loose(said grammar.Words) (v any, why string) {

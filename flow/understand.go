@@ -315,6 +315,7 @@ func (l *listener) correction() (Understanding, bool) {
 	in := l.plan.Intents[at]
 	fits := map[string]any{}
 	var open []string
+	closed := false // what is right is a value of a closed slot, whether it fits or not
 	for _, name := range in.Correct {
 		if name == l.asked || !l.Answered[name] {
 			continue
@@ -324,14 +325,19 @@ func (l *listener) correction() (Understanding, bool) {
 			open = append(open, name)
 			continue
 		}
-		if v, ok := r.exact(c.Wrong); ok && !sameValue(v, l.Slots[name]) {
+		if v, ok := r.near(c.Wrong); ok && !sameValue(v, l.Slots[name]) {
 			continue // something else was wrong
 		}
-		if v, ok := r.exact(c.Right); ok && !sameValue(v, l.Slots[name]) && l.accept(map[string]any{name: v}).OK {
+		v, ok := r.near(c.Right)
+		if !ok {
+			continue
+		}
+		closed = true
+		if !sameValue(v, l.Slots[name]) && l.accept(map[string]any{name: v}).OK {
 			fits[name] = v
 		}
 	}
-	if len(fits) == 0 && len(open) == 1 && c.Sure && (l.collect == nil || l.reader(l.asked).closed()) {
+	if !closed && len(open) == 1 && c.Sure && (l.collect == nil || l.reader(l.asked).closed()) {
 		if v, why := l.reader(open[0]).loose(c.Right); why == "" && l.accept(map[string]any{open[0]: v}).OK {
 			fits[open[0]] = v
 		}
@@ -348,7 +354,7 @@ func (l *listener) fitsAsked(said grammar.Words) bool {
 	if !r.closed() {
 		return false
 	}
-	_, ok := r.exact(said)
+	_, ok := r.near(said)
 	return ok
 }
 

@@ -107,7 +107,7 @@ func (w Words) word(i int) string {
 // Core is what is left without the fillers at both ends ("please", "I'd like").
 // What consists of fillers alone is left as it is.
 func (w Words) Core() Words {
-	for {
+	for w.lang != nil {
 		n := len(w.list)
 		for _, f := range w.lang.fillers {
 			if len(f) < len(w.list) && w.begins(0, f) {
@@ -118,9 +118,10 @@ func (w Words) Core() Words {
 			}
 		}
 		if len(w.list) == n {
-			return w
+			break
 		}
 	}
+	return w
 }
 
 // Is reports whether the words mean the same as a phrase, fillers aside.

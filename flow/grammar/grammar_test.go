@@ -451,3 +451,23 @@ func TestWhatIsSaidIsUnderstood(t *testing.T) {
 		}
 	}
 }
+
+// Nobody can keep a kiosk busy by talking nonsense.
+func TestNonsenseIsReadFast(t *testing.T) {
+	started := time.Now()
+	for _, word := range []string{"dreizehn", "dreizehn ", "minus ", "double ", "yes ", "next ", "in ", "a ", "3.", "half ", "not but "} {
+		for _, lang := range []string{"en", "de", "tr", "fr"} {
+			w := grammar.Hear(lang, strings.Repeat(word, 300)+"x")
+			for _, kind := range []string{"int", "amount", "date", "time", grammar.E164, grammar.Code, grammar.Email} {
+				w.One(kind, now)
+				w.Spelled(kind)
+			}
+			w.YesNo()
+			w.Correction()
+			w.Tongue([]string{"en", "de", "fr", "tr"})
+		}
+	}
+	if took := time.Since(started); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}

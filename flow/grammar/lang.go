@@ -14,6 +14,7 @@ type lang struct {
 	noWords   [][]word
 	fillers   [][]word        // said before or after what is meant, longest first
 	particles map[string]bool // may stand around a value
+	counted   map[string]bool // may stand around a number of things
 	or        map[string]bool // between two values, of which neither is meant then
 	comma     bool            // 12,5 rather than 12.5
 	suffixed  bool            // an apostrophe ends a name before its suffix, as in Turkish

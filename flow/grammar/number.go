@@ -52,24 +52,45 @@ func (l *lang) startsNumber(s string) bool {
 	return len(l.morphemes(s)) > 0 && !slices.Contains(l.and, s)
 }
 
+// maxNumberLetters is the length of the longest number that is written as one
+// word, 999,999 in German, with some to spare.
+const maxNumberLetters = 64
+
 // morphemes are the parts of a word of a number: "zweihundert" is "zwei" and
 // "hundert". Of another word there are none.
 func (l *lang) morphemes(s string) []string {
 	if l.isMorpheme(s) {
 		return []string{s}
 	}
-	if !l.compounds {
+	if !l.compounds || len(s) > maxNumberLetters {
 		return nil
 	}
-	for end := len(s) - 1; end > 0; end-- { // the longest first: "siebzehn" before "sieb"
-		if !l.isMorpheme(s[:end]) {
-			continue
-		}
-		if rest := l.morphemes(s[end:]); rest != nil {
-			return append([]string{s[:end]}, rest...)
+	starts := false
+	for end := len(s) - 1; end > 0 && !starts; end-- {
+		starts = l.isMorpheme(s[:end])
+	}
+	if !starts {
+		return nil
+	}
+	// length[i] is that of the longest part at i after which the rest can be read:
+	// "siebzehn" is tried before "sieb".
+	length := make([]int, len(s)+1)
+	for i := len(s) - 1; i >= 0; i-- {
+		for end := len(s); end > i; end-- {
+			if (end == len(s) || length[end] > 0) && l.isMorpheme(s[i:end]) {
+				length[i] = end - i
+				break
+			}
 		}
 	}
-	return nil
+	if length[0] == 0 {
+		return nil
+	}
+	var parts []string
+	for i := 0; i < len(s); i += length[i] {
+		parts = append(parts, s[i:i+length[i]])
+	}
+	return parts
 }
 
 func (l *lang) isMorpheme(s string) bool {

@@ -57,15 +57,16 @@ func (w Words) One(kind string, now time.Time) (any, bool) {
 }
 
 // Alone reports whether nothing is said but a value and words that may stand
-// around one ("at", "the", "please").
+// around one ("at", "the", "please"; "people" around a number).
 func (w Words) Alone(f Found) bool {
-	return w.Part(0, f.From).around() && w.From(f.To).around()
+	_, date := f.Value.(string)
+	return w.Part(0, f.From).around(!date) && w.From(f.To).around(!date)
 }
 
-func (w Words) around() bool {
+func (w Words) around(number bool) bool {
 	for i := 0; i < len(w.list); {
 		n := max(w.anyAt(i, w.lang.fillers), w.anyAt(i, w.lang.clock.am), w.anyAt(i, w.lang.clock.pm))
-		if n == 0 && (w.lang.particles[w.word(i)] || w.lang.clock.at[w.word(i)]) {
+		if n == 0 && (w.lang.particles[w.word(i)] || number && w.lang.counted[w.word(i)] || w.lang.clock.at[w.word(i)]) {
 			n = 1
 		}
 		if n == 0 {
