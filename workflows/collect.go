@@ -219,7 +219,6 @@ func (c *conversation) reply(ctx workflow.Context, q *question, in *Input) (repl
 	case d == nil && c.unsure(q, in, u):
 		return c.askBack(q, in, u)
 	}
-	q.doubt = nil
 	return c.act(ctx, q, in, u, false)
 }
 
