@@ -212,6 +212,9 @@ type Button struct {
 	Label string `json:"label"` // what the customer reads
 }
 
+// Gestures are those that every avatar knows.
+var Gestures = []string{"wave", "nod", "shake", "point", "shrug", "think", "smile"}
+
 // Listening is what follows a response, so that the gateway can start to listen
 // the moment the last word is out, without waiting for the workflow.
 type Listening struct {
@@ -281,7 +284,7 @@ var Policies = map[Pool]Policy{
 	PoolRetrieval: {Attempt: 3 * time.Second, Queue: 3 * time.Second, Heartbeat: 0, Attempts: 3, Backoff: 100 * time.Millisecond},
 	PoolLLM:       {Attempt: 30 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
 	PoolTTS:       {Attempt: 3 * time.Minute, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 3, Backoff: 100 * time.Millisecond},
-	PoolAvatar:    {Attempt: 3 * time.Hour, Queue: 0, Heartbeat: 3 * time.Second, Attempts: 0, Backoff: 100 * time.Millisecond},
+	PoolAvatar:    {Attempt: 3 * time.Hour, Queue: 0, Heartbeat: 10 * time.Second, Attempts: 0, Backoff: 100 * time.Millisecond},
 	PoolAction:    {Attempt: 10 * time.Second, Queue: 5 * time.Second, Heartbeat: 0, Attempts: 3, Backoff: 200 * time.Millisecond},
 }
 

@@ -539,7 +539,7 @@ func TestAnAnswerIsPlayed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := perform.Send(&media.Cues{Place: place, Response: 1, Cues: []*media.Cue{{AtMs: 0, Gesture: "nod"}}}); err != nil {
+	if err := perform.Send(&media.Cues{Place: place, Response: 1}); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
@@ -550,6 +550,7 @@ func TestAnAnswerIsPlayed(t *testing.T) {
 	pcm := tone(1500 * time.Millisecond)
 	s := start(place, 1, "speech")
 	s.GetStart().Listening = &media.Listening{Buttons: []*media.Button{{Value: "yes", Label: "Yes"}}}
+	s.GetStart().Gesture = "wave"
 	sendAll(t, st, s, segmentAudio(0, segments[0]), pcmAudio(pcm[:32000]), segmentEnd,
 		segmentAudio(1, segments[1]), pcmAudio(pcm[32000:]), segmentEnd, audioEnd)
 
@@ -603,7 +604,7 @@ func TestAnAnswerIsPlayed(t *testing.T) {
 			break
 		}
 	}
-	if len(timeline) < 3 || timeline[0].Text != segments[0] {
+	if len(timeline) < 4 || !timeline[0].Begin || timeline[0].Gesture != "wave" || timeline[1].Text != segments[0] {
 		t.Errorf("timeline: %v", timeline)
 	}
 
@@ -614,6 +615,9 @@ func TestAnAnswerIsPlayed(t *testing.T) {
 		t.Errorf("ended: %+v", over)
 	}
 	k.expectState(idle)
+	if e, err := perform.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("the performer of a conversation that is over is told %v, %v", e, err)
+	}
 	for name, want := range map[string]string{
 		"kiosk_conversations_total":           `kiosk_conversations_total{outcome="resolved",store="s1"} 1`,
 		"kiosk_response_time_seconds":         `kiosk_response_time_seconds_count{store="s1"} 1`,

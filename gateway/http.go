@@ -45,6 +45,10 @@ func (g *Gateway) routes() http.Handler {
 	r.GET("/health", g.health)
 	r.GET("/ready", g.ready)
 	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(g.cfg.Registry, promhttp.HandlerOpts{Registry: g.cfg.Registry})))
+	if g.cfg.Media != "" {
+		r.GET("/store/media/*file", g.storeMedia)
+		r.HEAD("/store/media/*file", g.storeMedia)
+	}
 	if g.cfg.Page != nil {
 		r.NoRoute(page(g.cfg.Page))
 	}

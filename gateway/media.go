@@ -6,7 +6,9 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,6 +163,10 @@ func (m *mediaServer) Transcribed(_ context.Context, t *media.Transcript) (*medi
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.aside(t.Utterance) {
+		return &media.Done{}, nil
+	}
+	s.answered = s.answered || t.Text != ""
 	s.tell(wire.UserTranscription{
 		Text: t.Text, Final: true, Timestamp: time.Now().UTC().Format(time.RFC3339Nano), UserID: s.kiosk,
 		Confidence: max(0, min(1, confidence)),
@@ -328,8 +334,8 @@ func (m *mediaServer) Play(stream grpc.BidiStreamingServer[media.Audio, media.Pl
 	if start.SampleRate < 8000 || start.SampleRate > 48000 {
 		return invalid("start.sample_rate: must be 8000 to 48000 Hz, not %d", start.SampleRate)
 	}
-	if start.BargeIn != "speech" && start.BargeIn != "none" {
-		return invalid("start.barge_in: must be \"speech\" or \"none\", not %q", start.BargeIn)
+	if !slices.Contains([]string{"speech", "hotword", "none"}, start.BargeIn) {
+		return invalid("start.barge_in: must be \"speech\", \"hotword\" or \"none\", not %q", start.BargeIn)
 	}
 	s, err := m.g.find(start.Place)
 	if err != nil {
@@ -432,6 +438,7 @@ func (s *session) play(start *media.Audio_Start) (p *player, from uint32, err er
 	r.attempt++
 	r.playing = true
 	r.bell.ring()
+	s.stage.ring()
 	return &player{s: s, r: r, attempt: r.attempt}, r.fromSegment(), nil
 }
 
@@ -528,11 +535,37 @@ func (p *player) add(a *media.Audio, now time.Time) (bool, error) {
 		return false, invalid("part: must be segment, pcm, segment_end or end")
 	}
 	r.bell.ring()
+	s.stage.ring()
 	s.wake()
 	return true, nil
 }
 
-// Perform gives a response's timeline and takes the cues that go with it.
+// Cut ends a response that the conversation takes back.
+func (m *mediaServer) Cut(_ context.Context, req *media.CutRequest) (*media.Done, error) {
+	s, err := m.g.find(req.Place)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.response(req.Response)
+	if err != nil {
+		return nil, err
+	}
+	if r.over {
+		return &media.Done{}, nil
+	}
+	heard := s.current == r
+	s.cut(r, "cancelled", time.Now())
+	if heard {
+		s.show(s.after(r))
+		s.wake() // the clear goes out, and another response may be next
+	}
+	return &media.Done{}, nil
+}
+
+// Perform gives the timelines of a session's responses and takes the cues that
+// go with them.
 func (m *mediaServer) Perform(stream grpc.BidiStreamingServer[media.Cues, media.Timeline]) error {
 	first, err := stream.Recv()
 	if err != nil {
@@ -542,12 +575,13 @@ func (m *mediaServer) Perform(stream grpc.BidiStreamingServer[media.Cues, media.
 	if err != nil {
 		return err
 	}
-	if err := s.perform(first.Response, first.Cues); err != nil {
-		return err
-	}
+	p := s.perform(first)
 	in := receive(stream.Context(), stream.Recv)
-	for at := (timelineCursor{}); ; {
-		entries, more, err := s.timeline(first.Response, &at)
+	for {
+		entries, more, err := p.timeline()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -555,20 +589,16 @@ func (m *mediaServer) Perform(stream grpc.BidiStreamingServer[media.Cues, media.
 			if err := stream.Send(e); err != nil {
 				return err
 			}
-			if e.End {
-				return nil
-			}
 		}
 		select {
 		case next := <-in:
 			if errors.Is(next.err, io.EOF) {
-				in = nil // no more cues; the timeline goes on
-				continue
+				return nil // the performer has gone
 			}
 			if next.err != nil {
 				return next.err
 			}
-			if err := s.perform(first.Response, next.message.Cues); err != nil {
+			if err := p.take(next.message, time.Now()); err != nil {
 				return err
 			}
 		case <-more:
@@ -578,49 +608,84 @@ func (m *mediaServer) Perform(stream grpc.BidiStreamingServer[media.Cues, media.
 	}
 }
 
-// perform takes cues for a response.
-func (s *session) perform(number uint32, cues []*media.Cue) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, err := s.response(number)
-	if err != nil || r.over || len(cues) == 0 {
-		return err
-	}
-	if len(r.cues)+len(cues) > maxCues {
-		return status.Errorf(codes.ResourceExhausted, "cues: a response has at most %d", maxCues)
-	}
-	out := make([]wire.Cue, 0, len(cues))
-	for _, c := range cues {
-		if (c.Viseme == "") == (c.Gesture == "") || c.Weight != c.Weight {
-			return invalid("cues: each has a viseme with a weight, or a gesture")
-		}
-		out = append(out, wire.Cue{At: int64(c.AtMs), Viseme: c.Viseme, Gesture: c.Gesture, Weight: float64(max(0, min(1, c.Weight)))})
-	}
-	r.cues = append(r.cues, out...)
-	s.announce(r, wire.Cues{Response: int(number), Cues: out})
-	return nil
+// A performer is one Perform stream: it follows a conversation's responses until
+// the conversation or the session is over, or another stream takes over.
+type performer struct {
+	s            *session
+	number       int // of this stream in the session
+	conversation string
+	from         uint32 // the first response
+	told         map[uint32]*timelineCursor
 }
 
-// A timelineCursor is how far a performer has been told.
+// A timelineCursor is how far a performer has been told of a response.
 type timelineCursor struct {
 	part     int
 	named    bool // its text was told
 	envelope int
+	over     bool
 }
 
-// timeline gives what is new of a response's timeline.
-func (s *session) timeline(number uint32, at *timelineCursor) ([]*media.Timeline, <-chan struct{}, error) {
+// perform begins to follow the responses from the one that first names on.
+func (s *session) perform(first *media.Cues) *performer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, err := s.response(number)
-	if err != nil {
-		return nil, nil, err
+	s.performers++
+	for _, r := range s.responses {
+		r.cues = nil // they are given again
+	}
+	s.stage.ring()
+	return &performer{
+		s: s, number: s.performers, conversation: s.conversation, from: first.Response,
+		told: map[uint32]*timelineCursor{},
+	}
+}
+
+// timeline gives what is new since the last call, and how to wait for more.
+// io.EOF: there is nothing more to perform.
+func (p *performer) timeline() ([]*media.Timeline, <-chan struct{}, error) {
+	s := p.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over != nil || s.conversation != p.conversation:
+		return nil, nil, io.EOF
+	case s.performers != p.number:
+		return nil, nil, errPerformed
+	}
+	var entries []*media.Timeline
+	for _, n := range slices.Sorted(maps.Keys(s.responses)) {
+		r := s.responses[n]
+		if n < p.from || r.start == nil {
+			continue
+		}
+		at := p.told[n]
+		if at == nil {
+			at = &timelineCursor{over: r.over} // of what is over, nothing is left to perform
+			p.told[n] = at
+			if !at.over {
+				entries = append(entries, &media.Timeline{Response: n, Begin: true, Gesture: r.start.Gesture})
+			}
+		}
+		if !at.over {
+			entries = append(entries, r.timeline(at)...)
+		}
+	}
+	maps.DeleteFunc(p.told, func(n uint32, _ *timelineCursor) bool { return s.responses[n] == nil })
+	return entries, s.stage.heard(), nil
+}
+
+// timeline gives what is new of a response behind a cursor, and moves it.
+func (r *response) timeline(at *timelineCursor) []*media.Timeline {
+	if r.over {
+		at.over = true
+		return []*media.Timeline{{Response: r.number, End: true, Cut: r.interrupted}}
 	}
 	var entries []*media.Timeline
 	for ; at.part < len(r.parts); at.part, at.named, at.envelope = at.part+1, false, 0 {
 		p := r.parts[at.part]
 		step := int(envelopeStep / time.Millisecond)
-		e := &media.Timeline{Segment: p.index, StartMs: uint32(r.ms(p.first)) + uint32(at.envelope*step)}
+		e := &media.Timeline{Response: r.number, Segment: p.index, StartMs: uint32(r.ms(p.first)) + uint32(at.envelope*step)}
 		if !at.named {
 			e.Text, e.Phonemes = p.text, p.phonemes
 		}
@@ -636,8 +701,35 @@ func (s *session) timeline(number uint32, at *timelineCursor) ([]*media.Timeline
 			break
 		}
 	}
-	if r.over {
-		entries = append(entries, &media.Timeline{End: true})
+	return entries
+}
+
+// take passes a response's cues on to the kiosk, those whose time is still to
+// come: a mouth or a hand that moves too late is worse than one that does not.
+func (p *performer) take(c *media.Cues, now time.Time) error {
+	cues := make([]wire.Cue, 0, len(c.Cues))
+	for _, x := range c.Cues {
+		if (x.Viseme == "") == (x.Gesture == "") || x.Weight != x.Weight {
+			return invalid("cues: each has a viseme with a weight, or a gesture")
+		}
+		cues = append(cues, wire.Cue{At: int64(x.AtMs), Viseme: x.Viseme, Gesture: x.Gesture, Weight: float64(max(0, min(1, x.Weight)))})
 	}
-	return entries, r.bell.heard(), nil
+	s := p.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.responses[c.Response]
+	if r == nil || r.over || r.start == nil || s.performers != p.number || s.conversation != p.conversation {
+		return nil
+	}
+	past := r.ms(r.position(now) - r.samples(lateCue))
+	cues = slices.DeleteFunc(cues, func(x wire.Cue) bool { return x.At < past })
+	if len(cues) == 0 {
+		return nil
+	}
+	if len(r.cues)+len(cues) > maxCues {
+		return status.Errorf(codes.ResourceExhausted, "cues: a response has at most %d", maxCues)
+	}
+	r.cues = append(r.cues, cues...)
+	s.announce(r, wire.Cues{Response: int(r.number), Cues: cues})
+	return nil
 }

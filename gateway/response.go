@@ -31,6 +31,8 @@ const (
 	maxResponseText = 64 << 10 // bytes
 	maxCues         = 8192     // of one response
 	envelopeStep    = 20 * time.Millisecond
+	// lateCue is by how much a cue may miss its time and still be shown.
+	lateCue = 200 * time.Millisecond
 )
 
 // A response is one spoken answer: the place where its text, its audio, the

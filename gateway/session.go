@@ -50,7 +50,9 @@ var (
 	errMoved    = status.Error(codes.Unavailable, "the gateway is draining")
 	errOver     = status.Error(codes.NotFound, "the conversation is over")
 	errCut      = status.Error(codes.Aborted, "the response was cut")
-	errMany     = status.Error(codes.ResourceExhausted, "too many responses of this session are open")
+	// errPerformed ends a Perform that another one has taken over from.
+	errPerformed = status.Error(codes.Aborted, "another performer has taken over")
+	errMany      = status.Error(codes.ResourceExhausted, "too many responses of this session are open")
 )
 
 // A sink is the connection that a session speaks through. Its methods do not
@@ -97,7 +99,6 @@ type session struct {
 	state        string
 	language     string
 	listen       *media.Listening // nil: the defaults
-	buttons      bool             // some are shown
 	outcome      string           // to be told to a kiosk that was away when it ended
 
 	// The kiosk's numbers.
@@ -112,9 +113,16 @@ type session struct {
 	askedAt    time.Time    // when the customer was done; zero: answered
 
 	// What is said.
-	responses map[uint32]*response
-	current   *response // being spoken
-	cutAt     time.Time // of a clear that is not yet written
+	responses  map[uint32]*response
+	current    *response // being spoken
+	cutAt      time.Time // of a clear that is not yet written
+	stage      bell      // rings when a response, or who may perform it, has changed
+	performers int       // counts the Perform streams; the last one performs
+
+	// What is shown; screen.go.
+	card     wire.Screen // the last response's that had one
+	answered bool        // the customer has answered since
+	shown    wire.Screen // what the kiosk was told
 
 	// What Temporal is to know; bridge.go.
 	outbox     []item
@@ -157,7 +165,10 @@ func (s *session) attach(c sink, ready wire.BotReady, played *wire.Played, now t
 	if s.away {
 		s.tell(wire.Away{Message: awayMessage(s.language)})
 	}
-	s.showButtons()
+	if s.conversing {
+		s.shown = s.screen()
+		s.tell(s.shown)
+	}
 	if r := s.current; r != nil {
 		at := r.mark
 		if played != nil && uint32(played.Response) == r.number {
@@ -257,6 +268,7 @@ func (s *session) endLocked(why error) {
 			r.finish(now, true)
 		}
 	}
+	s.stage.ring()
 	s.current, s.ear = nil, nil
 }
 
@@ -331,19 +343,6 @@ func (s *session) show(state string) {
 	}
 }
 
-func (s *session) showButtons() {
-	b := s.listen.GetButtons()
-	if len(b) == 0 && !s.buttons {
-		return
-	}
-	screen := wire.Screen{Buttons: make([]wire.Button, len(b))}
-	for i, x := range b {
-		screen.Buttons[i] = wire.Button{Value: x.Value, Label: x.Label}
-	}
-	s.buttons = len(b) > 0
-	s.tell(screen)
-}
-
 // take does what a kiosk's message says. The problem, if there is one, is for
 // the kiosk.
 func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
@@ -403,8 +402,7 @@ func (s *session) act(seq int64, sig workflows.Signal, now time.Time) {
 	s.signal(item{seq: seq, start: true, Signal: sig})
 	s.interrupt("input", 0, now)
 	s.askedAt = now
-	s.listen = nil
-	s.showButtons()
+	s.takeAnswer()
 	s.show(thinking)
 }
 
@@ -446,7 +444,7 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 	}
 	s.utterances = nil
 	s.askedAt = time.Time{}
-	s.showButtons()
+	s.clearScreen()
 	if s.conn == nil {
 		s.outcome = outcome
 	}
@@ -462,6 +460,7 @@ func (s *session) leaveConversation() {
 	s.earlier = append(s.earlier, s.conversation)
 	s.earlier = s.earlier[max(0, len(s.earlier)-4):]
 	s.conversation = ""
+	s.stage.ring()
 }
 
 // reset cuts what is being said and forgets all responses: their numbers start
@@ -489,6 +488,7 @@ func (s *session) enter(conversation string) error {
 		return errOver
 	}
 	s.reset("abandoned", time.Now())
+	s.clearScreen()
 	s.leaveConversation()
 	s.conversation = conversation
 	return nil
@@ -593,16 +593,23 @@ func (s *session) kioskSpeech(seq int64, now time.Time) *wire.FieldError {
 }
 
 // startUtterance opens an utterance and silences the kiosk: the customer first.
+// What only a hotword cuts goes on, and the conversation says whether one was
+// heard.
 func (s *session) startUtterance(seq int64, now time.Time) *utterance {
 	s.spoken++
-	u := &utterance{number: s.spoken}
+	u := &utterance{number: s.spoken, aside: s.current != nil && s.current.start.BargeIn == "hotword"}
 	s.open = u
 	s.utterances = append(s.utterances, u)
 	s.utterances = s.utterances[max(0, len(s.utterances)-keptUtterances):]
+	started := item{seq: seq, start: true, Signal: workflows.Signal{Kind: workflows.SpeechStarted, Utterance: int(u.number)}}
+	if u.aside {
+		s.signal(started)
+		return u
+	}
 	cut, at := s.hush("speech", now)
 	s.tell(wire.UserStartedSpeaking{})
 	s.show(listening)
-	s.signal(item{seq: seq, start: true, Signal: workflows.Signal{Kind: workflows.SpeechStarted, Utterance: int(u.number)}})
+	s.signal(started)
 	if cut != nil {
 		s.signal(item{Signal: workflows.Signal{Kind: workflows.Interrupted, Response: int(cut.number), PlayedMs: at}})
 	}
@@ -610,15 +617,25 @@ func (s *session) startUtterance(seq int64, now time.Time) *utterance {
 }
 
 func (s *session) endUtterance(how string, dropped bool, now time.Time) {
-	s.open.end(dropped)
+	u := s.open
+	u.end(dropped)
 	s.open = nil
 	s.g.meters.utterances.WithLabelValues(how).Inc()
+	if u.aside {
+		return
+	}
 	s.askedAt = now
 	s.tell(wire.UserStoppedSpeaking{})
 	s.show(thinking)
 	if s.conn != nil {
 		s.conn.wake() // a response may have waited for the customer to finish
 	}
+}
+
+// aside tells whether an utterance was begun over a response that only a hotword
+// cuts.
+func (s *session) aside(number uint32) bool {
+	return slices.ContainsFunc(s.utterances, func(u *utterance) bool { return u.number == number && u.aside })
 }
 
 // interrupt cuts what is being said, unless it must not be, and tells the
@@ -647,6 +664,7 @@ func (s *session) hush(reason string, now time.Time) (*response, int64) {
 // cut ends a response at once: no frame of it is taken from here after this.
 func (s *session) cut(r *response, reason string, now time.Time) {
 	r.finish(now, true)
+	s.stage.ring()
 	if s.current == r {
 		s.current = nil
 	}
@@ -708,9 +726,10 @@ func (s *session) response(number uint32) (*response, error) {
 }
 
 // choose gives the response that is heard now or next: the lowest number that
-// has a voice. A customer who is speaking is not talked over.
+// has a voice. A customer who is speaking is not talked over, unless what they
+// began to say was an aside.
 func (s *session) choose() *response {
-	if s.current != nil || s.open != nil {
+	if s.current != nil || s.open != nil && !s.open.aside {
 		return s.current
 	}
 	var next *response
@@ -812,17 +831,18 @@ func (s *session) begin(r *response, now time.Time) bool {
 	return true
 }
 
-// listenNext takes over how to listen during and after a response. Its buttons
-// are shown from its first word on: a customer who knows the answer need not
-// wait for the question.
+// listenNext takes over how to listen during and after a response, and what to
+// show. Its buttons are shown from its first word on: a customer who knows the
+// answer need not wait for the question.
 func (s *session) listenNext(r *response) {
 	s.listen = r.start.Listening
-	s.showButtons()
+	s.turnScreen(r.start.Screen)
 }
 
 // finish ends a response that was played to its end.
 func (s *session) finish(r *response, now time.Time) {
 	r.finish(now, false)
+	s.stage.ring()
 	s.current = nil
 	if r.begun {
 		s.tell(wire.BotStoppedSpeaking{})

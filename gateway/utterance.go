@@ -42,7 +42,10 @@ type utterance struct {
 	pcm     []byte // 16 kHz PCM16 mono, at most utteranceBytes
 	ended   bool
 	dropped bool // nothing to answer
-	bell    bell
+	// aside: it was begun over a response that only a hotword cuts. The kiosk goes
+	// on as if nothing were heard; what it means is the conversation's to decide.
+	aside bool
+	bell  bell
 }
 
 // add appends audio and reports whether there was room for all of it.

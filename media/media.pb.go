@@ -703,6 +703,100 @@ func (x *Listening) GetMaxUtteranceMs() uint32 {
 	return 0
 }
 
+// Screen is a card beside the avatar. picture and map are files of the store,
+// "media/…"; mark is the id of an element of map.
+type Screen struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Title         string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	Picture       string                 `protobuf:"bytes,3,opt,name=picture,proto3" json:"picture,omitempty"`
+	Map           string                 `protobuf:"bytes,4,opt,name=map,proto3" json:"map,omitempty"`
+	Mark          string                 `protobuf:"bytes,5,opt,name=mark,proto3" json:"mark,omitempty"`
+	Alt           string                 `protobuf:"bytes,6,opt,name=alt,proto3" json:"alt,omitempty"`
+	Buttons       []*Button              `protobuf:"bytes,7,rep,name=buttons,proto3" json:"buttons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Screen) Reset() {
+	*x = Screen{}
+	mi := &file_media_media_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Screen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Screen) ProtoMessage() {}
+
+func (x *Screen) ProtoReflect() protoreflect.Message {
+	mi := &file_media_media_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Screen.ProtoReflect.Descriptor instead.
+func (*Screen) Descriptor() ([]byte, []int) {
+	return file_media_media_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Screen) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Screen) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Screen) GetPicture() string {
+	if x != nil {
+		return x.Picture
+	}
+	return ""
+}
+
+func (x *Screen) GetMap() string {
+	if x != nil {
+		return x.Map
+	}
+	return ""
+}
+
+func (x *Screen) GetMark() string {
+	if x != nil {
+		return x.Mark
+	}
+	return ""
+}
+
+func (x *Screen) GetAlt() string {
+	if x != nil {
+		return x.Alt
+	}
+	return ""
+}
+
+func (x *Screen) GetButtons() []*Button {
+	if x != nil {
+		return x.Buttons
+	}
+	return nil
+}
+
 type Button struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Value         string                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
@@ -713,7 +807,7 @@ type Button struct {
 
 func (x *Button) Reset() {
 	*x = Button{}
-	mi := &file_media_media_proto_msgTypes[10]
+	mi := &file_media_media_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +819,7 @@ func (x *Button) String() string {
 func (*Button) ProtoMessage() {}
 
 func (x *Button) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[10]
+	mi := &file_media_media_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +832,7 @@ func (x *Button) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Button.ProtoReflect.Descriptor instead.
 func (*Button) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{10}
+	return file_media_media_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Button) GetValue() string {
@@ -768,7 +862,7 @@ type Phoneme struct {
 
 func (x *Phoneme) Reset() {
 	*x = Phoneme{}
-	mi := &file_media_media_proto_msgTypes[11]
+	mi := &file_media_media_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +874,7 @@ func (x *Phoneme) String() string {
 func (*Phoneme) ProtoMessage() {}
 
 func (x *Phoneme) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[11]
+	mi := &file_media_media_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +887,7 @@ func (x *Phoneme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phoneme.ProtoReflect.Descriptor instead.
 func (*Phoneme) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{11}
+	return file_media_media_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Phoneme) GetSymbol() string {
@@ -831,7 +925,7 @@ type Playback struct {
 
 func (x *Playback) Reset() {
 	*x = Playback{}
-	mi := &file_media_media_proto_msgTypes[12]
+	mi := &file_media_media_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +937,7 @@ func (x *Playback) String() string {
 func (*Playback) ProtoMessage() {}
 
 func (x *Playback) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[12]
+	mi := &file_media_media_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +950,7 @@ func (x *Playback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback.ProtoReflect.Descriptor instead.
 func (*Playback) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{12}
+	return file_media_media_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Playback) GetPart() isPlayback_Part {
@@ -915,7 +1009,60 @@ func (*Playback_Progress_) isPlayback_Part() {}
 
 func (*Playback_Ended_) isPlayback_Part() {}
 
-// Timeline tells the avatar what will be heard when.
+type CutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Place         *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
+	Response      uint32                 `protobuf:"varint,2,opt,name=response,proto3" json:"response,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CutRequest) Reset() {
+	*x = CutRequest{}
+	mi := &file_media_media_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CutRequest) ProtoMessage() {}
+
+func (x *CutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_media_media_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CutRequest.ProtoReflect.Descriptor instead.
+func (*CutRequest) Descriptor() ([]byte, []int) {
+	return file_media_media_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CutRequest) GetPlace() *Place {
+	if x != nil {
+		return x.Place
+	}
+	return nil
+}
+
+func (x *CutRequest) GetResponse() uint32 {
+	if x != nil {
+		return x.Response
+	}
+	return 0
+}
+
+// Timeline tells the avatar what will be heard when. Responses may overlap: one
+// is made while another is heard.
 type Timeline struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Segment       uint32                 `protobuf:"varint,1,opt,name=segment,proto3" json:"segment,omitempty"`
@@ -924,13 +1071,17 @@ type Timeline struct {
 	Phonemes      []*Phoneme             `protobuf:"bytes,4,rep,name=phonemes,proto3" json:"phonemes,omitempty"`               // of the whole segment, when the voice gives them
 	Envelope      []byte                 `protobuf:"bytes,5,opt,name=envelope,proto3" json:"envelope,omitempty"`               // else: loudness of the next stretch, one byte (0..255) per 20 ms from start_ms
 	End           bool                   `protobuf:"varint,6,opt,name=end,proto3" json:"end,omitempty"`                        // the response is over: played, or cut
+	Response      uint32                 `protobuf:"varint,7,opt,name=response,proto3" json:"response,omitempty"`              // whose timeline this is
+	Begin         bool                   `protobuf:"varint,8,opt,name=begin,proto3" json:"begin,omitempty"`                    // the response's first entry, before any segment
+	Gesture       string                 `protobuf:"bytes,9,opt,name=gesture,proto3" json:"gesture,omitempty"`                 // with begin: the gesture it begins with; empty: none
+	Cut           bool                   `protobuf:"varint,10,opt,name=cut,proto3" json:"cut,omitempty"`                       // with end: it was not heard to its end
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Timeline) Reset() {
 	*x = Timeline{}
-	mi := &file_media_media_proto_msgTypes[13]
+	mi := &file_media_media_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1093,7 @@ func (x *Timeline) String() string {
 func (*Timeline) ProtoMessage() {}
 
 func (x *Timeline) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[13]
+	mi := &file_media_media_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1106,7 @@ func (x *Timeline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timeline.ProtoReflect.Descriptor instead.
 func (*Timeline) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{13}
+	return file_media_media_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Timeline) GetSegment() uint32 {
@@ -1000,10 +1151,39 @@ func (x *Timeline) GetEnd() bool {
 	return false
 }
 
+func (x *Timeline) GetResponse() uint32 {
+	if x != nil {
+		return x.Response
+	}
+	return 0
+}
+
+func (x *Timeline) GetBegin() bool {
+	if x != nil {
+		return x.Begin
+	}
+	return false
+}
+
+func (x *Timeline) GetGesture() string {
+	if x != nil {
+		return x.Gesture
+	}
+	return ""
+}
+
+func (x *Timeline) GetCut() bool {
+	if x != nil {
+		return x.Cut
+	}
+	return false
+}
+
 type Cues struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the first message only.
-	Place         *Place `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
+	Place *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"` // in the first message only
+	// In the first message: the first response to perform. Then: whose cues these
+	// are. Those whose time has passed are let go.
 	Response      uint32 `protobuf:"varint,2,opt,name=response,proto3" json:"response,omitempty"`
 	Cues          []*Cue `protobuf:"bytes,3,rep,name=cues,proto3" json:"cues,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1012,7 +1192,7 @@ type Cues struct {
 
 func (x *Cues) Reset() {
 	*x = Cues{}
-	mi := &file_media_media_proto_msgTypes[14]
+	mi := &file_media_media_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1204,7 @@ func (x *Cues) String() string {
 func (*Cues) ProtoMessage() {}
 
 func (x *Cues) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[14]
+	mi := &file_media_media_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1217,7 @@ func (x *Cues) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cues.ProtoReflect.Descriptor instead.
 func (*Cues) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{14}
+	return file_media_media_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Cues) GetPlace() *Place {
@@ -1074,7 +1254,7 @@ type Cue struct {
 
 func (x *Cue) Reset() {
 	*x = Cue{}
-	mi := &file_media_media_proto_msgTypes[15]
+	mi := &file_media_media_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1266,7 @@ func (x *Cue) String() string {
 func (*Cue) ProtoMessage() {}
 
 func (x *Cue) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[15]
+	mi := &file_media_media_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1279,7 @@ func (x *Cue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cue.ProtoReflect.Descriptor instead.
 func (*Cue) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{15}
+	return file_media_media_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Cue) GetAtMs() uint32 {
@@ -1135,18 +1315,20 @@ type Audio_Start struct {
 	Place         *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
 	Response      uint32                 `protobuf:"varint,2,opt,name=response,proto3" json:"response,omitempty"`
 	SampleRate    uint32                 `protobuf:"varint,3,opt,name=sample_rate,json=sampleRate,proto3" json:"sample_rate,omitempty"`
-	BargeIn       string                 `protobuf:"bytes,4,opt,name=barge_in,json=bargeIn,proto3" json:"barge_in,omitempty"` // "speech" or "none"
+	BargeIn       string                 `protobuf:"bytes,4,opt,name=barge_in,json=bargeIn,proto3" json:"barge_in,omitempty"` // "speech", "hotword" or "none"
 	MinWords      uint32                 `protobuf:"varint,5,opt,name=min_words,json=minWords,proto3" json:"min_words,omitempty"`
 	Listening     *Listening             `protobuf:"bytes,6,opt,name=listening,proto3" json:"listening,omitempty"` // set when the kiosk listens next
 	Voice         string                 `protobuf:"bytes,7,opt,name=voice,proto3" json:"voice,omitempty"`
 	Language      string                 `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
+	Gesture       string                 `protobuf:"bytes,9,opt,name=gesture,proto3" json:"gesture,omitempty"` // of the avatar as the response begins; empty: none
+	Screen        *Screen                `protobuf:"bytes,10,opt,name=screen,proto3" json:"screen,omitempty"`  // shown as the response begins; absent: see docs/kiosk-protocol.md
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Audio_Start) Reset() {
 	*x = Audio_Start{}
-	mi := &file_media_media_proto_msgTypes[16]
+	mi := &file_media_media_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1340,7 @@ func (x *Audio_Start) String() string {
 func (*Audio_Start) ProtoMessage() {}
 
 func (x *Audio_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[16]
+	mi := &file_media_media_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,6 +1412,20 @@ func (x *Audio_Start) GetLanguage() string {
 	return ""
 }
 
+func (x *Audio_Start) GetGesture() string {
+	if x != nil {
+		return x.Gesture
+	}
+	return ""
+}
+
+func (x *Audio_Start) GetScreen() *Screen {
+	if x != nil {
+		return x.Screen
+	}
+	return nil
+}
+
 type Audio_SegmentAudio struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Index uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
@@ -1242,7 +1438,7 @@ type Audio_SegmentAudio struct {
 
 func (x *Audio_SegmentAudio) Reset() {
 	*x = Audio_SegmentAudio{}
-	mi := &file_media_media_proto_msgTypes[17]
+	mi := &file_media_media_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1450,7 @@ func (x *Audio_SegmentAudio) String() string {
 func (*Audio_SegmentAudio) ProtoMessage() {}
 
 func (x *Audio_SegmentAudio) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[17]
+	mi := &file_media_media_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1496,7 @@ type Playback_Ready struct {
 
 func (x *Playback_Ready) Reset() {
 	*x = Playback_Ready{}
-	mi := &file_media_media_proto_msgTypes[18]
+	mi := &file_media_media_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1508,7 @@ func (x *Playback_Ready) String() string {
 func (*Playback_Ready) ProtoMessage() {}
 
 func (x *Playback_Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[18]
+	mi := &file_media_media_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1521,7 @@ func (x *Playback_Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback_Ready.ProtoReflect.Descriptor instead.
 func (*Playback_Ready) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{12, 0}
+	return file_media_media_proto_rawDescGZIP(), []int{13, 0}
 }
 
 func (x *Playback_Ready) GetFromSegment() uint32 {
@@ -1345,7 +1541,7 @@ type Playback_Progress struct {
 
 func (x *Playback_Progress) Reset() {
 	*x = Playback_Progress{}
-	mi := &file_media_media_proto_msgTypes[19]
+	mi := &file_media_media_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1553,7 @@ func (x *Playback_Progress) String() string {
 func (*Playback_Progress) ProtoMessage() {}
 
 func (x *Playback_Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[19]
+	mi := &file_media_media_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1566,7 @@ func (x *Playback_Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback_Progress.ProtoReflect.Descriptor instead.
 func (*Playback_Progress) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{12, 1}
+	return file_media_media_proto_rawDescGZIP(), []int{13, 1}
 }
 
 func (x *Playback_Progress) GetPlayedMs() uint32 {
@@ -1400,7 +1596,7 @@ type Playback_Ended struct {
 
 func (x *Playback_Ended) Reset() {
 	*x = Playback_Ended{}
-	mi := &file_media_media_proto_msgTypes[20]
+	mi := &file_media_media_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1608,7 @@ func (x *Playback_Ended) String() string {
 func (*Playback_Ended) ProtoMessage() {}
 
 func (x *Playback_Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[20]
+	mi := &file_media_media_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1621,7 @@ func (x *Playback_Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback_Ended.ProtoReflect.Descriptor instead.
 func (*Playback_Ended) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{12, 2}
+	return file_media_media_proto_rawDescGZIP(), []int{13, 2}
 }
 
 func (x *Playback_Ended) GetPlayedMs() uint32 {
@@ -1502,14 +1698,14 @@ const file_media_media_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\rR\x04from\"3\n" +
 	"\aSegment\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xda\x04\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xa5\x05\n" +
 	"\x05Audio\x124\n" +
 	"\x05start\x18\x01 \x01(\v2\x1c.parley.media.v1.Audio.StartH\x00R\x05start\x12?\n" +
 	"\asegment\x18\x02 \x01(\v2#.parley.media.v1.Audio.SegmentAudioH\x00R\asegment\x12\x12\n" +
 	"\x03pcm\x18\x03 \x01(\fH\x00R\x03pcm\x12!\n" +
 	"\vsegment_end\x18\x04 \x01(\bH\x00R\n" +
 	"segmentEnd\x12\x12\n" +
-	"\x03end\x18\x05 \x01(\bH\x00R\x03end\x1a\x96\x02\n" +
+	"\x03end\x18\x05 \x01(\bH\x00R\x03end\x1a\xe1\x02\n" +
 	"\x05Start\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1a\n" +
 	"\bresponse\x18\x02 \x01(\rR\bresponse\x12\x1f\n" +
@@ -1519,7 +1715,10 @@ const file_media_media_proto_rawDesc = "" +
 	"\tmin_words\x18\x05 \x01(\rR\bminWords\x128\n" +
 	"\tlistening\x18\x06 \x01(\v2\x1a.parley.media.v1.ListeningR\tlistening\x12\x14\n" +
 	"\x05voice\x18\a \x01(\tR\x05voice\x12\x1a\n" +
-	"\blanguage\x18\b \x01(\tR\blanguage\x1an\n" +
+	"\blanguage\x18\b \x01(\tR\blanguage\x12\x18\n" +
+	"\agesture\x18\t \x01(\tR\agesture\x12/\n" +
+	"\x06screen\x18\n" +
+	" \x01(\v2\x17.parley.media.v1.ScreenR\x06screen\x1an\n" +
 	"\fSegmentAudio\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x124\n" +
@@ -1528,7 +1727,15 @@ const file_media_media_proto_rawDesc = "" +
 	"\tListening\x121\n" +
 	"\abuttons\x18\x01 \x03(\v2\x17.parley.media.v1.ButtonR\abuttons\x12$\n" +
 	"\x0eend_silence_ms\x18\x02 \x01(\rR\fendSilenceMs\x12(\n" +
-	"\x10max_utterance_ms\x18\x03 \x01(\rR\x0emaxUtteranceMs\"4\n" +
+	"\x10max_utterance_ms\x18\x03 \x01(\rR\x0emaxUtteranceMs\"\xb7\x01\n" +
+	"\x06Screen\x12\x14\n" +
+	"\x05title\x18\x01 \x01(\tR\x05title\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x18\n" +
+	"\apicture\x18\x03 \x01(\tR\apicture\x12\x10\n" +
+	"\x03map\x18\x04 \x01(\tR\x03map\x12\x12\n" +
+	"\x04mark\x18\x05 \x01(\tR\x04mark\x12\x10\n" +
+	"\x03alt\x18\x06 \x01(\tR\x03alt\x121\n" +
+	"\abuttons\x18\a \x03(\v2\x17.parley.media.v1.ButtonR\abuttons\"4\n" +
 	"\x06Button\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\"S\n" +
@@ -1551,14 +1758,23 @@ const file_media_media_proto_rawDesc = "" +
 	"\vinterrupted\x18\x03 \x01(\bR\vinterrupted\x12\x12\n" +
 	"\x04text\x18\x04 \x01(\tR\x04text\x12\x14\n" +
 	"\x05heard\x18\x05 \x01(\tR\x05heardB\x06\n" +
-	"\x04part\"\xb7\x01\n" +
+	"\x04part\"V\n" +
+	"\n" +
+	"CutRequest\x12,\n" +
+	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1a\n" +
+	"\bresponse\x18\x02 \x01(\rR\bresponse\"\x95\x02\n" +
 	"\bTimeline\x12\x18\n" +
 	"\asegment\x18\x01 \x01(\rR\asegment\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x19\n" +
 	"\bstart_ms\x18\x03 \x01(\rR\astartMs\x124\n" +
 	"\bphonemes\x18\x04 \x03(\v2\x18.parley.media.v1.PhonemeR\bphonemes\x12\x1a\n" +
 	"\benvelope\x18\x05 \x01(\fR\benvelope\x12\x10\n" +
-	"\x03end\x18\x06 \x01(\bR\x03end\"z\n" +
+	"\x03end\x18\x06 \x01(\bR\x03end\x12\x1a\n" +
+	"\bresponse\x18\a \x01(\rR\bresponse\x12\x14\n" +
+	"\x05begin\x18\b \x01(\bR\x05begin\x12\x18\n" +
+	"\agesture\x18\t \x01(\tR\agesture\x12\x10\n" +
+	"\x03cut\x18\n" +
+	" \x01(\bR\x03cut\"z\n" +
 	"\x04Cues\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1a\n" +
 	"\bresponse\x18\x02 \x01(\rR\bresponse\x12(\n" +
@@ -1567,13 +1783,14 @@ const file_media_media_proto_rawDesc = "" +
 	"\x05at_ms\x18\x01 \x01(\rR\x04atMs\x12\x16\n" +
 	"\x06viseme\x18\x02 \x01(\tR\x06viseme\x12\x16\n" +
 	"\x06weight\x18\x03 \x01(\x02R\x06weight\x12\x18\n" +
-	"\agesture\x18\x04 \x01(\tR\agesture2\x85\x03\n" +
+	"\agesture\x18\x04 \x01(\tR\agesture2\xc0\x03\n" +
 	"\x05Media\x12>\n" +
 	"\x04Hear\x12\x1c.parley.media.v1.HearRequest\x1a\x16.parley.media.v1.Sound0\x01\x12A\n" +
 	"\vTranscribed\x12\x1b.parley.media.v1.Transcript\x1a\x15.parley.media.v1.Done\x127\n" +
 	"\x05Write\x12\x15.parley.media.v1.Text\x1a\x15.parley.media.v1.Done(\x01\x12@\n" +
 	"\x04Read\x12\x1c.parley.media.v1.ReadRequest\x1a\x18.parley.media.v1.Segment0\x01\x12=\n" +
-	"\x04Play\x12\x16.parley.media.v1.Audio\x1a\x19.parley.media.v1.Playback(\x010\x01\x12?\n" +
+	"\x04Play\x12\x16.parley.media.v1.Audio\x1a\x19.parley.media.v1.Playback(\x010\x01\x129\n" +
+	"\x03Cut\x12\x1b.parley.media.v1.CutRequest\x1a\x15.parley.media.v1.Done\x12?\n" +
 	"\aPerform\x12\x15.parley.media.v1.Cues\x1a\x19.parley.media.v1.Timeline(\x010\x01B(Z&github.com/praesenz/parley/media;mediab\x06proto3"
 
 var (
@@ -1588,7 +1805,7 @@ func file_media_media_proto_rawDescGZIP() []byte {
 	return file_media_media_proto_rawDescData
 }
 
-var file_media_media_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_media_media_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_media_media_proto_goTypes = []any{
 	(*Place)(nil),              // 0: parley.media.v1.Place
 	(*HearRequest)(nil),        // 1: parley.media.v1.HearRequest
@@ -1600,52 +1817,59 @@ var file_media_media_proto_goTypes = []any{
 	(*Segment)(nil),            // 7: parley.media.v1.Segment
 	(*Audio)(nil),              // 8: parley.media.v1.Audio
 	(*Listening)(nil),          // 9: parley.media.v1.Listening
-	(*Button)(nil),             // 10: parley.media.v1.Button
-	(*Phoneme)(nil),            // 11: parley.media.v1.Phoneme
-	(*Playback)(nil),           // 12: parley.media.v1.Playback
-	(*Timeline)(nil),           // 13: parley.media.v1.Timeline
-	(*Cues)(nil),               // 14: parley.media.v1.Cues
-	(*Cue)(nil),                // 15: parley.media.v1.Cue
-	(*Audio_Start)(nil),        // 16: parley.media.v1.Audio.Start
-	(*Audio_SegmentAudio)(nil), // 17: parley.media.v1.Audio.SegmentAudio
-	(*Playback_Ready)(nil),     // 18: parley.media.v1.Playback.Ready
-	(*Playback_Progress)(nil),  // 19: parley.media.v1.Playback.Progress
-	(*Playback_Ended)(nil),     // 20: parley.media.v1.Playback.Ended
+	(*Screen)(nil),             // 10: parley.media.v1.Screen
+	(*Button)(nil),             // 11: parley.media.v1.Button
+	(*Phoneme)(nil),            // 12: parley.media.v1.Phoneme
+	(*Playback)(nil),           // 13: parley.media.v1.Playback
+	(*CutRequest)(nil),         // 14: parley.media.v1.CutRequest
+	(*Timeline)(nil),           // 15: parley.media.v1.Timeline
+	(*Cues)(nil),               // 16: parley.media.v1.Cues
+	(*Cue)(nil),                // 17: parley.media.v1.Cue
+	(*Audio_Start)(nil),        // 18: parley.media.v1.Audio.Start
+	(*Audio_SegmentAudio)(nil), // 19: parley.media.v1.Audio.SegmentAudio
+	(*Playback_Ready)(nil),     // 20: parley.media.v1.Playback.Ready
+	(*Playback_Progress)(nil),  // 21: parley.media.v1.Playback.Progress
+	(*Playback_Ended)(nil),     // 22: parley.media.v1.Playback.Ended
 }
 var file_media_media_proto_depIdxs = []int32{
 	0,  // 0: parley.media.v1.HearRequest.place:type_name -> parley.media.v1.Place
 	0,  // 1: parley.media.v1.Transcript.place:type_name -> parley.media.v1.Place
 	0,  // 2: parley.media.v1.Text.place:type_name -> parley.media.v1.Place
 	0,  // 3: parley.media.v1.ReadRequest.place:type_name -> parley.media.v1.Place
-	16, // 4: parley.media.v1.Audio.start:type_name -> parley.media.v1.Audio.Start
-	17, // 5: parley.media.v1.Audio.segment:type_name -> parley.media.v1.Audio.SegmentAudio
-	10, // 6: parley.media.v1.Listening.buttons:type_name -> parley.media.v1.Button
-	18, // 7: parley.media.v1.Playback.ready:type_name -> parley.media.v1.Playback.Ready
-	19, // 8: parley.media.v1.Playback.progress:type_name -> parley.media.v1.Playback.Progress
-	20, // 9: parley.media.v1.Playback.ended:type_name -> parley.media.v1.Playback.Ended
-	11, // 10: parley.media.v1.Timeline.phonemes:type_name -> parley.media.v1.Phoneme
-	0,  // 11: parley.media.v1.Cues.place:type_name -> parley.media.v1.Place
-	15, // 12: parley.media.v1.Cues.cues:type_name -> parley.media.v1.Cue
-	0,  // 13: parley.media.v1.Audio.Start.place:type_name -> parley.media.v1.Place
-	9,  // 14: parley.media.v1.Audio.Start.listening:type_name -> parley.media.v1.Listening
-	11, // 15: parley.media.v1.Audio.SegmentAudio.phonemes:type_name -> parley.media.v1.Phoneme
-	1,  // 16: parley.media.v1.Media.Hear:input_type -> parley.media.v1.HearRequest
-	3,  // 17: parley.media.v1.Media.Transcribed:input_type -> parley.media.v1.Transcript
-	5,  // 18: parley.media.v1.Media.Write:input_type -> parley.media.v1.Text
-	6,  // 19: parley.media.v1.Media.Read:input_type -> parley.media.v1.ReadRequest
-	8,  // 20: parley.media.v1.Media.Play:input_type -> parley.media.v1.Audio
-	14, // 21: parley.media.v1.Media.Perform:input_type -> parley.media.v1.Cues
-	2,  // 22: parley.media.v1.Media.Hear:output_type -> parley.media.v1.Sound
-	4,  // 23: parley.media.v1.Media.Transcribed:output_type -> parley.media.v1.Done
-	4,  // 24: parley.media.v1.Media.Write:output_type -> parley.media.v1.Done
-	7,  // 25: parley.media.v1.Media.Read:output_type -> parley.media.v1.Segment
-	12, // 26: parley.media.v1.Media.Play:output_type -> parley.media.v1.Playback
-	13, // 27: parley.media.v1.Media.Perform:output_type -> parley.media.v1.Timeline
-	22, // [22:28] is the sub-list for method output_type
-	16, // [16:22] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	18, // 4: parley.media.v1.Audio.start:type_name -> parley.media.v1.Audio.Start
+	19, // 5: parley.media.v1.Audio.segment:type_name -> parley.media.v1.Audio.SegmentAudio
+	11, // 6: parley.media.v1.Listening.buttons:type_name -> parley.media.v1.Button
+	11, // 7: parley.media.v1.Screen.buttons:type_name -> parley.media.v1.Button
+	20, // 8: parley.media.v1.Playback.ready:type_name -> parley.media.v1.Playback.Ready
+	21, // 9: parley.media.v1.Playback.progress:type_name -> parley.media.v1.Playback.Progress
+	22, // 10: parley.media.v1.Playback.ended:type_name -> parley.media.v1.Playback.Ended
+	0,  // 11: parley.media.v1.CutRequest.place:type_name -> parley.media.v1.Place
+	12, // 12: parley.media.v1.Timeline.phonemes:type_name -> parley.media.v1.Phoneme
+	0,  // 13: parley.media.v1.Cues.place:type_name -> parley.media.v1.Place
+	17, // 14: parley.media.v1.Cues.cues:type_name -> parley.media.v1.Cue
+	0,  // 15: parley.media.v1.Audio.Start.place:type_name -> parley.media.v1.Place
+	9,  // 16: parley.media.v1.Audio.Start.listening:type_name -> parley.media.v1.Listening
+	10, // 17: parley.media.v1.Audio.Start.screen:type_name -> parley.media.v1.Screen
+	12, // 18: parley.media.v1.Audio.SegmentAudio.phonemes:type_name -> parley.media.v1.Phoneme
+	1,  // 19: parley.media.v1.Media.Hear:input_type -> parley.media.v1.HearRequest
+	3,  // 20: parley.media.v1.Media.Transcribed:input_type -> parley.media.v1.Transcript
+	5,  // 21: parley.media.v1.Media.Write:input_type -> parley.media.v1.Text
+	6,  // 22: parley.media.v1.Media.Read:input_type -> parley.media.v1.ReadRequest
+	8,  // 23: parley.media.v1.Media.Play:input_type -> parley.media.v1.Audio
+	14, // 24: parley.media.v1.Media.Cut:input_type -> parley.media.v1.CutRequest
+	16, // 25: parley.media.v1.Media.Perform:input_type -> parley.media.v1.Cues
+	2,  // 26: parley.media.v1.Media.Hear:output_type -> parley.media.v1.Sound
+	4,  // 27: parley.media.v1.Media.Transcribed:output_type -> parley.media.v1.Done
+	4,  // 28: parley.media.v1.Media.Write:output_type -> parley.media.v1.Done
+	7,  // 29: parley.media.v1.Media.Read:output_type -> parley.media.v1.Segment
+	13, // 30: parley.media.v1.Media.Play:output_type -> parley.media.v1.Playback
+	4,  // 31: parley.media.v1.Media.Cut:output_type -> parley.media.v1.Done
+	15, // 32: parley.media.v1.Media.Perform:output_type -> parley.media.v1.Timeline
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_media_media_proto_init() }
@@ -1660,7 +1884,7 @@ func file_media_media_proto_init() {
 		(*Audio_SegmentEnd)(nil),
 		(*Audio_End)(nil),
 	}
-	file_media_media_proto_msgTypes[12].OneofWrappers = []any{
+	file_media_media_proto_msgTypes[13].OneofWrappers = []any{
 		(*Playback_Ready_)(nil),
 		(*Playback_Progress_)(nil),
 		(*Playback_Ended_)(nil),
@@ -1671,7 +1895,7 @@ func file_media_media_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_media_media_proto_rawDesc), len(file_media_media_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	Media_Write_FullMethodName       = "/parley.media.v1.Media/Write"
 	Media_Read_FullMethodName        = "/parley.media.v1.Media/Read"
 	Media_Play_FullMethodName        = "/parley.media.v1.Media/Play"
+	Media_Cut_FullMethodName         = "/parley.media.v1.Media/Cut"
 	Media_Perform_FullMethodName     = "/parley.media.v1.Media/Perform"
 )
 
@@ -49,8 +50,14 @@ type MediaClient interface {
 	// The first answer says from which segment to go on (more than 0 on a second
 	// attempt); the last one is Ended.
 	Play(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Audio, Playback], error)
-	// Perform gives the timeline of a response's audio and takes the cues that go
-	// with it.
+	// Cut ends a response at once, because the conversation takes it back. Play's
+	// Ended tells how much of it was heard. That it is over already is no error.
+	Cut(ctx context.Context, in *CutRequest, opts ...grpc.CallOption) (*Done, error)
+	// Perform gives the timelines of a kiosk's responses, each as its audio is
+	// made, and takes the cues that go with them. It lasts as long as the
+	// conversation is at this session. A second call for a session takes over from
+	// the first, which gets ABORTED, and begins with the responses that are not
+	// over. NOT_FOUND: the session is not here.
 	Perform(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Cues, Timeline], error)
 }
 
@@ -136,6 +143,16 @@ func (c *mediaClient) Play(ctx context.Context, opts ...grpc.CallOption) (grpc.B
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Media_PlayClient = grpc.BidiStreamingClient[Audio, Playback]
 
+func (c *mediaClient) Cut(ctx context.Context, in *CutRequest, opts ...grpc.CallOption) (*Done, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Done)
+	err := c.cc.Invoke(ctx, Media_Cut_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *mediaClient) Perform(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Cues, Timeline], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Media_ServiceDesc.Streams[4], Media_Perform_FullMethodName, cOpts...)
@@ -168,8 +185,14 @@ type MediaServer interface {
 	// The first answer says from which segment to go on (more than 0 on a second
 	// attempt); the last one is Ended.
 	Play(grpc.BidiStreamingServer[Audio, Playback]) error
-	// Perform gives the timeline of a response's audio and takes the cues that go
-	// with it.
+	// Cut ends a response at once, because the conversation takes it back. Play's
+	// Ended tells how much of it was heard. That it is over already is no error.
+	Cut(context.Context, *CutRequest) (*Done, error)
+	// Perform gives the timelines of a kiosk's responses, each as its audio is
+	// made, and takes the cues that go with them. It lasts as long as the
+	// conversation is at this session. A second call for a session takes over from
+	// the first, which gets ABORTED, and begins with the responses that are not
+	// over. NOT_FOUND: the session is not here.
 	Perform(grpc.BidiStreamingServer[Cues, Timeline]) error
 	mustEmbedUnimplementedMediaServer()
 }
@@ -195,6 +218,9 @@ func (UnimplementedMediaServer) Read(*ReadRequest, grpc.ServerStreamingServer[Se
 }
 func (UnimplementedMediaServer) Play(grpc.BidiStreamingServer[Audio, Playback]) error {
 	return status.Error(codes.Unimplemented, "method Play not implemented")
+}
+func (UnimplementedMediaServer) Cut(context.Context, *CutRequest) (*Done, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cut not implemented")
 }
 func (UnimplementedMediaServer) Perform(grpc.BidiStreamingServer[Cues, Timeline]) error {
 	return status.Error(codes.Unimplemented, "method Perform not implemented")
@@ -274,6 +300,24 @@ func _Media_Play_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Media_PlayServer = grpc.BidiStreamingServer[Audio, Playback]
 
+func _Media_Cut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MediaServer).Cut(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Media_Cut_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MediaServer).Cut(ctx, req.(*CutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Media_Perform_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(MediaServer).Perform(&grpc.GenericServerStream[Cues, Timeline]{ServerStream: stream})
 }
@@ -291,6 +335,10 @@ var Media_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Transcribed",
 			Handler:    _Media_Transcribed_Handler,
+		},
+		{
+			MethodName: "Cut",
+			Handler:    _Media_Cut_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

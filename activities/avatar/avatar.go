@@ -1,5 +1,5 @@
-// Package avatar is the Perform activity: it follows the timeline of a
-// response's audio and gives the mouth shapes and gestures that go with it.
+// Package avatar is the Perform activity: it follows the timelines of a kiosk's
+// responses and gives the mouth shapes and gestures that go with them.
 package avatar
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -15,8 +16,8 @@ import (
 	"github.com/praesenz/parley/media"
 )
 
-// Gestures are those that every avatar knows.
-var Gestures = []string{"wave", "nod", "shake", "point", "shrug", "think", "smile"}
+// beatInterval is how often Perform heartbeats: a third of the pool's limit.
+const beatInterval = 3 * time.Second
 
 // A Performer runs the Perform activity. It is safe for concurrent use.
 type Performer struct {
@@ -29,12 +30,13 @@ func New(gateways *media.Client, log *slog.Logger) *Performer {
 	return &Performer{media: gateways, log: log}
 }
 
-// Perform moves the avatar along with one response until it has been played or
-// cut, and counts what it sent. A second attempt starts over: the timeline is
-// given again, and cues of the past do nothing.
+// Perform moves the avatar along with every response of a kiosk's session, until
+// the session or the conversation is over, and counts what it sent. A session
+// that is not at the gateway when it begins is KindGone. A second attempt starts
+// over with the responses that are not over.
 func (p *Performer) Perform(ctx context.Context, in activities.PerformInput) (activities.PerformResult, error) {
 	var result activities.PerformResult
-	defer session.Beat(ctx, nil)()
+	defer session.BeatEvery(ctx, beatInterval, nil)()
 
 	gateway, release, err := session.Join(p.media, in.Place)
 	if err != nil {
@@ -47,29 +49,30 @@ func (p *Performer) Perform(ctx context.Context, in activities.PerformInput) (ac
 	if err == nil {
 		result, err = follow(stream, in)
 	}
-	err = session.Err(ctx, "perform the response", err)
+	err = session.Err(ctx, "perform the session's responses", err)
 	if ctx.Err() != nil {
 		return result, ctx.Err()
 	}
-	if errors.Is(err, session.ErrCut) {
+	if errors.Is(err, session.ErrCut) { // another one performs now
 		err = nil
 	}
 	if err != nil {
 		return result, err
 	}
 	p.log.Debug("performed", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation,
-		"visemes", result.Visemes, "gestures", result.Gestures)
+		"responses", result.Responses, "visemes", result.Visemes, "gestures", result.Gestures)
 	return result, nil
 }
 
-// follow answers each piece of the timeline with its cues, to the end.
+// follow answers each piece of the timelines with its cues, until the gateway
+// ends the stream.
 func follow(stream grpc.BidiStreamingClient[media.Cues, media.Timeline], in activities.PerformInput) (activities.PerformResult, error) {
 	var result activities.PerformResult
 	first := &media.Cues{Place: session.Place(in.Place), Response: uint32(in.Response)}
 	if err := stream.Send(first); err != nil && !errors.Is(err, io.EOF) {
 		return result, err
 	}
-	var f face
+	faces := map[uint32]*face{} // of the responses under way; the gateway keeps few
 	for {
 		t, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -78,12 +81,18 @@ func follow(stream grpc.BidiStreamingClient[media.Cues, media.Timeline], in acti
 		if err != nil {
 			return result, err
 		}
-		if t.GetEnd() {
-			// Leaving at once would cancel the stream and lose cues under way.
-			if err := stream.CloseSend(); err != nil {
-				return result, err
-			}
+		response := t.GetResponse()
+		switch {
+		case t.GetBegin():
+			faces[response] = &face{}
+			result.Responses++
+		case t.GetEnd():
+			delete(faces, response)
 			continue
+		}
+		f := faces[response]
+		if f == nil {
+			continue // it has ended
 		}
 		cues := f.cues(t)
 		if len(cues) == 0 {
@@ -97,7 +106,7 @@ func follow(stream grpc.BidiStreamingClient[media.Cues, media.Timeline], in acti
 			}
 		}
 		// At EOF the next Recv tells why the stream has ended.
-		if err := stream.Send(&media.Cues{Cues: cues}); err != nil && !errors.Is(err, io.EOF) {
+		if err := stream.Send(&media.Cues{Response: response, Cues: cues}); err != nil && !errors.Is(err, io.EOF) {
 			return result, err
 		}
 	}

@@ -55,6 +55,12 @@ type face struct {
 
 // cues are the mouth shapes and gestures of one piece of the timeline.
 func (f *face) cues(t *media.Timeline) []*media.Cue {
+	if t.GetBegin() {
+		if t.GetGesture() == "" {
+			return nil
+		}
+		return []*media.Cue{{Gesture: t.GetGesture()}}
+	}
 	var cues []*media.Cue
 	if text := t.GetText(); text != "" {
 		f.vowels, f.vowel, f.open = vowelsOf(text), 0, false

@@ -65,6 +65,9 @@ func (extractive) Name() string { return Extractive }
 // Answer implements Model. It answers grounded questions only, whatever the flow
 // asks for, because it can do nothing else.
 func (e extractive) Answer(ctx context.Context, q Question, emit func(string) error) error {
+	if len(q.Schema) > 0 {
+		return activities.Permanent(activities.KindUnable, errors.New("there is no language model, only one that quotes; set llm.kind"))
+	}
 	quoted := e.quote(q)
 	if len(quoted) == 0 {
 		return activities.Permanent(activities.KindUngrounded, errors.New("no sentence of the passages answers the question"))

@@ -4,6 +4,7 @@ package llm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,10 @@ import (
 
 // DefaultMaxTokens of an answer, about a hundred words: half a minute of speech.
 const DefaultMaxTokens = 160
+
+// DefaultStructuredTokens of an answer to a schema: it is read by a flow, and cut
+// off it is worth nothing.
+const DefaultStructuredTokens = 512
 
 // A Generator runs the Generate activity. It is safe for concurrent use.
 type Generator struct {
@@ -41,7 +46,8 @@ type Progress struct {
 
 // Generate answers one question. A response that is cut ends it early with the
 // text so far, which is no error. Errors: KindUngrounded and KindRefused are
-// permanent; KindTimeout is a first token that did not come in time.
+// permanent, and so are KindUnable and KindInvalid of an answer to a schema;
+// KindTimeout is a first token that did not come in time.
 func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
 	started := time.Now()
 	earlier := begun(ctx)
@@ -63,6 +69,14 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		Begun:     earlier.Text,
 	}
 
+	limit := activities.FirstToken
+	if in.FirstToken > 0 {
+		limit = time.Duration(in.FirstToken) * time.Millisecond
+	}
+	if len(in.Schema) > 0 {
+		return g.structure(ctx, in, q, limit)
+	}
+
 	thinking, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var out *writer
@@ -79,10 +93,6 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		}
 	}
 
-	limit := activities.FirstToken
-	if in.FirstToken > 0 {
-		limit = time.Duration(in.FirstToken) * time.Millisecond
-	}
 	tooSlow := time.AfterFunc(limit, func() {
 		cancel(activities.Retryable(activities.KindTimeout, fmt.Errorf("%s gave no first token within %s", g.model.Name(), limit)))
 	})
@@ -129,6 +139,39 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	}
 	g.log.Debug("answered", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
 		"model", result.Model, "first_token_ms", result.FirstTokenMs, "ms", result.Ms, "cut", err != nil)
+	return result, nil
+}
+
+// structure answers with one JSON value that fulfils the input's schema, which
+// nobody speaks.
+func (g *Generator) structure(ctx context.Context, in activities.GenerateInput, q Question, limit time.Duration) (activities.GenerateResult, error) {
+	started := time.Now()
+	if in.Stream {
+		return activities.GenerateResult{}, activities.Permanent(activities.KindInvalid, errors.New("an answer with a schema cannot be streamed; leave out `stream` or `schema`"))
+	}
+	if in.MaxTokens <= 0 {
+		q.MaxTokens = DefaultStructuredTokens
+	}
+	// The mark of an answer that the passages do not give fits no schema.
+	q.Grounded, q.Begun = false, ""
+	f, err := newForm(in.Schema)
+	if err != nil {
+		return activities.GenerateResult{}, err
+	}
+	value, first, err := f.fill(ctx, g.model, q, limit)
+	if ctx.Err() != nil {
+		return activities.GenerateResult{}, ctx.Err()
+	}
+	if err != nil {
+		return activities.GenerateResult{}, err
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return activities.GenerateResult{}, activities.Permanent(activities.KindInvalid, fmt.Errorf("write the answer: %w", err))
+	}
+	result := activities.GenerateResult{Text: string(text), Value: value, Model: g.model.Name(), FirstTokenMs: first.Milliseconds(), Ms: time.Since(started).Milliseconds()}
+	g.log.Debug("answered", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
+		"model", result.Model, "first_token_ms", result.FirstTokenMs, "ms", result.Ms)
 	return result, nil
 }
 

@@ -177,7 +177,7 @@ func TestCutStopsTheModel(t *testing.T) {
 				defer cancel()
 				<-s.server.Arrived()
 				s.gateway.Wait(ctx, func() bool { return chat.FirstToken > 0 || s.gateway.HasText() }) //nolint:errcheck // the test fails then
-				s.gateway.Cut()
+				s.gateway.Interrupt()
 			}()
 			got, err := s.run(activities.GenerateInput{Question: "How are you?", Stream: true})
 			if err != nil || strings.HasSuffix(got.Text, "well.") {

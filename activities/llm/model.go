@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -32,6 +33,12 @@ type Question struct {
 	// Begun is the start of the answer that an earlier attempt gave, whole
 	// sentences that may have been spoken already. The answer continues after it.
 	Begun string
+	// Schema is the JSON Schema that the answer, then one JSON value, has to
+	// fulfil. The server is asked to hold the model to it; who cannot be held
+	// answers KindUnable.
+	Schema json.RawMessage
+	// Exact wants the most likely answer, without any chance in it.
+	Exact bool
 }
 
 // Ungrounded is what a model is told to answer when the passages do not hold
@@ -50,6 +57,9 @@ func (q Question) messages() []message {
 	system := strings.TrimSpace(q.System)
 	if q.Grounded {
 		system += "\n\nAnswer only with what the passages say. When they do not hold the answer, this rule comes before all others: answer exactly " + Ungrounded + " and nothing else."
+	}
+	if len(q.Schema) > 0 { // a model that knows what it is held to does better
+		system += "\n\nAnswer with one JSON value that fulfils this JSON Schema, and nothing else:\n" + string(q.Schema)
 	}
 	ms := []message{{"system", strings.TrimSpace(system)}}
 	for _, s := range q.History {

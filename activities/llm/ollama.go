@@ -48,6 +48,12 @@ func (o *ollama) Answer(ctx context.Context, q Question, emit func(string) error
 		Think:     &api.ThinkValue{Value: false}, // nobody waits at a kiosk for a model that thinks
 		Options:   map[string]any{"num_predict": q.MaxTokens, "temperature": o.temperature},
 	}
+	if q.Exact {
+		req.Options["temperature"] = 0
+	}
+	if len(q.Schema) > 0 {
+		req.Format = q.Schema
+	}
 	for _, m := range q.messages() {
 		req.Messages = append(req.Messages, api.Message{Role: m.Role, Content: m.Content})
 	}

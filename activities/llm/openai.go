@@ -35,6 +35,17 @@ type chatRequest struct {
 	Stream      bool      `json:"stream"`
 	MaxTokens   int       `json:"max_tokens"`
 	Temperature float64   `json:"temperature"`
+	// Format holds the model to a schema; vLLM and llama.cpp do so whatever is
+	// strict, which OpenAI allows only for schemas of a certain shape.
+	Format *responseFormat `json:"response_format,omitempty"`
+}
+
+type responseFormat struct {
+	Type       string `json:"type"` // json_schema
+	JSONSchema struct {
+		Name   string          `json:"name"`
+		Schema json.RawMessage `json:"schema"`
+	} `json:"json_schema"`
 }
 
 type chatChunk struct {
@@ -52,13 +63,21 @@ type chatChunk struct {
 
 // Answer implements Model.
 func (o *openAI) Answer(ctx context.Context, q Question, emit func(string) error) error {
-	body, err := json.Marshal(chatRequest{
+	req := chatRequest{
 		Model:       o.model,
 		Messages:    q.messages(),
 		Stream:      true,
 		MaxTokens:   q.MaxTokens,
 		Temperature: o.temperature,
-	})
+	}
+	if q.Exact {
+		req.Temperature = 0
+	}
+	if len(q.Schema) > 0 {
+		req.Format = &responseFormat{Type: "json_schema"}
+		req.Format.JSONSchema.Name, req.Format.JSONSchema.Schema = "answer", q.Schema
+	}
+	body, err := json.Marshal(req)
 	if err != nil {
 		return activities.Permanent(activities.KindInvalid, fmt.Errorf("write the chat request: %w", err))
 	}

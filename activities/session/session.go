@@ -73,6 +73,12 @@ func Err(ctx context.Context, op string, err error) error {
 // which waits for it to end. progress gives the details that a second attempt
 // goes on from; it is called from another goroutine and may be nil.
 func Beat(ctx context.Context, progress func() any) (stop func()) {
+	return BeatEvery(ctx, BeatInterval, progress)
+}
+
+// BeatEvery is Beat with an interval of its own, which is also how long it can
+// take until a cancel of the activity is noticed.
+func BeatEvery(ctx context.Context, interval time.Duration, progress func() any) (stop func()) {
 	beat := func() {
 		if progress == nil {
 			activity.RecordHeartbeat(ctx)
@@ -84,7 +90,7 @@ func Beat(ctx context.Context, progress func() any) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(BeatInterval)
+		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
 			select {

@@ -10,9 +10,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
@@ -61,12 +64,25 @@ type Progress struct {
 	Written bool `json:"written"` // SpeakInput.Text is in the gateway's session
 }
 
+// cutTimeout bounds taking a response back: the gateway has nothing to wait for.
+const cutTimeout = 2 * time.Second
+
+// hotwordBeat is how often Speak heartbeats when the conversation may take the
+// response back in mid-sentence: by this much a customer's "stop" is late.
+const hotwordBeat = 500 * time.Millisecond
+
 // Speak speaks one response and returns when the kiosk has played it or it was
-// cut. A second attempt goes on with the first segment whose audio the gateway
-// does not have.
+// cut, by the customer or by the conversation: cancelled by its workflow, it
+// stops what is played and returns what was heard, as a result and no error (the
+// workflow gets it if it waits for cancellation). A second attempt goes on with
+// the first segment whose audio the gateway does not have.
 func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activities.SpeakResult, error) {
 	started := time.Now()
 	result := activities.SpeakResult{Response: in.Response}
+	if in.Gesture != "" && !slices.Contains(activities.Gestures, in.Gesture) {
+		return result, activities.Permanent(activities.KindInvalid,
+			fmt.Errorf("gesture %q: must be one of %s", in.Gesture, strings.Join(activities.Gestures, ", ")))
+	}
 	voice, err := s.config.voice(in.Language)
 	if err != nil {
 		return result, err
@@ -88,7 +104,11 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 			return result, err
 		}
 	}
-	defer session.Beat(ctx, func() any { return Progress{Written: true} })()
+	interval := session.BeatInterval
+	if in.BargeIn == "hotword" {
+		interval = hotwordBeat
+	}
+	defer session.BeatEvery(ctx, interval, func() any { return Progress{Written: true} })()
 
 	r := &response{
 		speaker: s,
@@ -100,7 +120,7 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 		played:  make(chan struct{}, 1),
 	}
 	ended, err := r.perform(ctx)
-	if ctx.Err() != nil {
+	if ended == nil && ctx.Err() != nil {
 		return result, ctx.Err()
 	}
 	if err != nil && !errors.Is(err, session.ErrCut) {
@@ -155,7 +175,8 @@ func write(ctx context.Context, gateway media.MediaClient, in activities.SpeakIn
 }
 
 // A response is being spoken: one goroutine reads its text, one makes and sends
-// its audio, one listens to what the kiosk has played and ends the others.
+// its audio, one takes it back when the conversation says so, one listens to what
+// the kiosk has played and ends the others.
 type response struct {
 	speaker *Speaker
 	gateway media.MediaClient
@@ -174,10 +195,12 @@ type response struct {
 	firstAudio time.Duration
 }
 
-// perform runs the three and returns how playback ended.
-func (r *response) perform(ctx context.Context) (*media.Playback_Ended, error) {
+// perform runs the four and returns how playback ended.
+func (r *response) perform(speaking context.Context) (*media.Playback_Ended, error) {
 	var ended *media.Playback_Ended
-	g, ctx := errgroup.WithContext(ctx)
+	// A response that is taken back is listened to until the gateway has said how
+	// much of it was heard; its goroutine ends the others.
+	g, ctx := errgroup.WithContext(context.WithoutCancel(speaking))
 	// Everything ends with playback, and so does this context.
 	ctx, over := context.WithCancelCause(ctx)
 	defer over(nil)
@@ -192,6 +215,14 @@ func (r *response) perform(ctx context.Context) (*media.Playback_Ended, error) {
 	g.Go(func() error { return unlessOver(ctx, r.read(ctx, segments)) })
 	g.Go(func() error { return unlessOver(ctx, r.speak(ctx, segments)) })
 	g.Go(func() error {
+		select {
+		case <-speaking.Done():
+			return unlessOver(ctx, r.takeBack(ctx, context.Cause(speaking)))
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	g.Go(func() error {
 		var err error
 		ended, err = r.listen(ctx)
 		if err == nil || errors.Is(err, session.ErrCut) {
@@ -201,6 +232,22 @@ func (r *response) perform(ctx context.Context) (*media.Playback_Ended, error) {
 	})
 	err = g.Wait()
 	return ended, err
+}
+
+// takeBack ends the response for its conversation, and waits for the end of
+// playback. Whatever else ends the activity leaves it to the next attempt.
+func (r *response) takeBack(ctx context.Context, why error) error {
+	if !temporal.IsCanceledError(why) {
+		return why
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, cutTimeout, why)
+	defer cancel()
+	_, err := r.gateway.Cut(ctx, &media.CutRequest{Place: session.Place(r.in.Place), Response: uint32(r.in.Response)})
+	if err != nil {
+		return session.Err(ctx, "cut the response", err)
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // errOver ends what still reads and speaks when playback has ended.
@@ -253,6 +300,8 @@ func (r *response) speak(ctx context.Context, segments <-chan *media.Segment) er
 		Listening:  listening(r.in.Listening),
 		Voice:      r.voice.name,
 		Language:   r.in.Language,
+		Gesture:    r.in.Gesture,
+		Screen:     screen(r.in.Screen),
 	}
 	if err := r.send(ctx, &media.Audio{Part: &media.Audio_Start_{Start: start}}); err != nil {
 		return err
@@ -345,8 +394,23 @@ func listening(l *activities.Listening) *media.Listening {
 		return nil
 	}
 	m := &media.Listening{EndSilenceMs: uint32(l.EndSilenceMs), MaxUtteranceMs: uint32(l.MaxUtteranceMs)}
-	for _, b := range l.Buttons {
-		m.Buttons = append(m.Buttons, &media.Button{Value: b.Value, Label: b.Label})
+	m.Buttons = buttons(l.Buttons)
+	return m
+}
+
+func screen(c *activities.Screen) *media.Screen {
+	if c == nil {
+		return nil
+	}
+	return &media.Screen{
+		Title: c.Title, Text: c.Text, Picture: c.Picture, Map: c.Map, Mark: c.Mark, Alt: c.Alt, Buttons: buttons(c.Buttons),
+	}
+}
+
+func buttons(list []activities.Button) []*media.Button {
+	var m []*media.Button
+	for _, b := range list {
+		m = append(m, &media.Button{Value: b.Value, Label: b.Label})
 	}
 	return m
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc/codes"
 
 	"github.com/praesenz/parley/activities"
@@ -176,6 +177,62 @@ func TestCutBeforeAnythingPlays(t *testing.T) {
 	got, err := s.run(activities.SpeakInput{Text: twoSentences})
 	if err != nil || !got.Interrupted {
 		t.Errorf("result %+v, %v", got, err)
+	}
+}
+
+func TestGestureAndScreenGoWithTheResponse(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{}, stub.Config{})
+	_, err := s.run(activities.SpeakInput{Text: twoSentences, BargeIn: "hotword", Gesture: "point", Screen: &activities.Screen{
+		Title: "Aisle 4", Text: "On the left", Picture: "media/hammer.jpg", Map: "media/map.svg", Mark: "a4", Alt: "A map",
+		Buttons: []activities.Button{{Value: "more", Label: "More"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, _ := s.gateway.Spoken()
+	c := start.GetScreen()
+	if start.GetGesture() != "point" || start.GetBargeIn() != "hotword" || c.GetTitle() != "Aisle 4" || c.GetText() != "On the left" ||
+		c.GetPicture() != "media/hammer.jpg" || c.GetMap() != "media/map.svg" || c.GetMark() != "a4" || c.GetAlt() != "A map" ||
+		c.GetButtons()[0].GetValue() != "more" {
+		t.Errorf("start %v", start)
+	}
+	_, err = s.run(activities.SpeakInput{Text: twoSentences, Gesture: "dance"})
+	var e *temporal.ApplicationError
+	if !errors.As(err, &e) || e.Type() != activities.KindInvalid || !strings.Contains(err.Error(), `gesture "dance"`) {
+		t.Errorf("an unknown gesture: %v", err)
+	}
+}
+
+// Its workflow takes a response back: the customer said a hotword, or somebody
+// of the staff has come.
+func TestCancelledByItsWorkflowItTellsWhatWasHeard(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{Endless: true}, stub.Config{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s.env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	go func() {
+		s.gateway.Wait(ctx, func() bool { return s.gateway.SpokenSegments() == 2 }) //nolint:errcheck // then it is cancelled sooner
+		cancel(temporal.NewCanceledError())
+	}()
+	got, err := s.run(activities.SpeakInput{Text: twoSentences, BargeIn: "hotword"})
+	if err != nil || !got.Interrupted || got.Heard != "Hammers" || got.Text != twoSentences {
+		t.Errorf("result %+v, %v", got, err)
+	}
+}
+
+// A worker that shuts down leaves its response to the next one.
+func TestAWorkerThatStopsCutsNothing(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{Endless: true}, stub.Config{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s.env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	go func() {
+		s.gateway.Wait(ctx, func() bool { return s.gateway.SpokenSegments() == 2 }) //nolint:errcheck // then it is cancelled sooner
+		cancel(worker.ErrWorkerShutdown)
+	}()
+	if got, err := s.run(activities.SpeakInput{Text: twoSentences}); err == nil {
+		t.Errorf("result %+v", got)
+	}
+	if s.gateway.TakenBack() {
+		t.Error("what the next attempt could go on with was cut")
 	}
 }
 

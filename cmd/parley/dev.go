@@ -168,7 +168,7 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 	gw, err := gateway.New(gateway.Config{
 		Addr: f.listen, MediaAddr: f.media, Key: key, MediaToken: mediaToken,
 		Temporal: temporal, Plan: plans(s, logger), About: about(s),
-		Probe: probe(f.models, index), Page: kiosk.Page(),
+		Probe: probe(f.models, index), Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"),
 		Metrics: meters, Registry: registry, Logger: logger.With("part", "gateway"),
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ and PARLEY_MEDIA_TOKEN, which the workers present.`,
 				Addr: listen, MediaAddr: mediaAddr, AdvertiseMedia: advertise,
 				Key: key, MediaToken: os.Getenv("PARLEY_MEDIA_TOKEN"),
 				Temporal: client, Plan: plans(s, logger), About: about(s), Probe: probe(models, index),
-				Page: kiosk.Page(), Metrics: meters, Registry: registry, Logger: logger,
+				Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"), Metrics: meters, Registry: registry, Logger: logger,
 			})
 			if err != nil {
 				return err

@@ -125,8 +125,14 @@ type Cue struct {
 	Gesture string  `json:"gesture,omitempty"`
 }
 
-// Screen is the buttons to show; an empty list takes them away.
+// Screen is all that is to be seen beside the avatar; an empty one takes it away.
 type Screen struct {
+	Title   string   `json:"title,omitempty"`
+	Text    string   `json:"text,omitempty"`
+	Picture string   `json:"picture,omitempty"` // address, relative to the one that v1/kiosk is relative to
+	Map     string   `json:"map,omitempty"`     // the same, of an SVG
+	Mark    string   `json:"mark,omitempty"`    // id of the element of Map to light up
+	Alt     string   `json:"alt,omitempty"`     // what Picture or Map shows
 	Buttons []Button `json:"buttons"`
 }
 

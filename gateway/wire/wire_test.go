@@ -61,12 +61,15 @@ var outgoing = map[string]Out{
 	"server-message.end":    AudioEnd{Response: 2, Ms: 3100},
 	"server-message.clear":  Clear{Response: 2},
 	"server-message.cues":   Cues{Response: 2, Cues: []Cue{{At: 0, Viseme: "aa", Weight: .5}, {At: 80, Gesture: "nod"}}},
-	"server-message.screen": Screen{Buttons: []Button{{Value: "de", Label: "Deutsch"}}},
-	"server-message.state":  State{State: "listening", Language: "de"},
-	"server-message.ended":  Ended{Outcome: "resolved"},
-	"server-message.away":   Away{Message: "One moment"},
-	"server-message.back":   Back{},
-	"server-message.move":   Move{},
+	"server-message.screen": Screen{
+		Title: "Aisle 4", Text: "On the left", Picture: "store/media/kettle.jpg", Map: "store/media/map.svg", Mark: "a4",
+		Alt: "A map of the store", Buttons: []Button{{Value: "de", Label: "Deutsch"}},
+	},
+	"server-message.state": State{State: "listening", Language: "de"},
+	"server-message.ended": Ended{Outcome: "resolved"},
+	"server-message.away":  Away{Message: "One moment"},
+	"server-message.back":  Back{},
+	"server-message.move":  Move{},
 }
 
 func TestEverythingToAKioskFitsItsSchema(t *testing.T) {

@@ -42,6 +42,10 @@ try {
     console.log(name, JSON.stringify(await page.evaluate("__parley")));
     await page.touch("#face");
     await page.until(`__parley.state === "listening" && __parley.buttons.length > 0`);
+    await shot("6b-map");
+    await page.touch("#choices button");
+    await page.until(`__parley.response === 3 && __parley.state === "listening" && __parley.buttons.length > 0`);
+    await shot("6c-picture");
     for (const client of stub.sockets) client.server("away", { message: "" });
     await page.until(`!document.querySelector("#away").hidden`);
     await shot("7-away");

@@ -14,6 +14,7 @@ import { WebSocketServer } from "ws";
 
 const run = promisify(execFile);
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
+const media = fileURLToPath(new URL("media/", import.meta.url));
 const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -21,6 +22,7 @@ const script = {
   greeting: {
     gesture: "wave",
     text: ["Hello, and welcome to Miller Hardware.", "What are you looking for today?"],
+    screen: { title: "Today", text: "Ten per cent off all wall paints, and keys are cut while you wait." },
     buttons: ["Paint and brushes", "Tools", "Opening hours", "Talk to a person"],
   },
   answer: {
@@ -30,7 +32,14 @@ const script = {
       "A ten litre bucket of matt white costs 34.90 and covers about sixty square metres.",
       "Shall I show you where the masking tape is?",
     ],
+    screen: { title: "Wall paint · aisle 7", map: "store/media/map.svg", mark: "aisle-7", alt: "A map of the store: aisle 7 is on the left" },
     buttons: ["Yes, please", "No, thank you"],
+  },
+  picture: {
+    gesture: "smile",
+    text: ["This is the brush that I would take."],
+    screen: { title: "Flat brush, 70 mm", text: "12.90 · in stock", picture: "store/media/brush.svg", alt: "A flat brush with a wooden handle" },
+    buttons: ["Show me the aisle"],
   },
   goodbye: { gesture: "nod", text: ["Thank you for your visit.", "Have a good day!"], buttons: [] },
 };
@@ -68,10 +77,11 @@ export async function startStub(port = 0) {
 
   const server = createServer(async (request, response) => {
     const path = request.url.split("?")[0];
-    const file = path === "/" ? "index.html" : path.slice(1);
+    const shown = path.startsWith("/store/media/");
+    const file = path === "/" ? "index.html" : path.slice(shown ? 13 : 1);
     if (!/^[\w-]+\.\w+$/.test(file)) return response.writeHead(404).end();
     try {
-      const body = await readFile(join(dist, file));
+      const body = await readFile(join(shown ? media : dist, file));
       response.writeHead(200, { "content-type": types[extname(file)] ?? "application/octet-stream", "content-security-policy": csp, "cache-control": "no-store" }).end(body);
     } catch {
       response.writeHead(404).end();
@@ -99,7 +109,7 @@ function serve(stub, socket, request, voices) {
   });
   server("state", { state: "idle" });
 
-  async function say({ gesture, text, buttons }) {
+  async function say({ gesture, text, screen, buttons }) {
     const response = ++session.response;
     session.played = 0;
     session.playing = response;
@@ -118,6 +128,7 @@ function serve(stub, socket, request, voices) {
     });
     server("end", { response, ms: samples / 16 });
     client.state("speaking");
+    server("screen", { ...screen, buttons: [] });
     const pcm = Buffer.concat(parts);
     for (let offset = 0; offset < samples && session.playing === response; offset += 320) {
       while (offset / 16 > session.played + 1000 && session.playing === response) await new Promise((done) => setTimeout(done, 20));
@@ -129,7 +140,7 @@ function serve(stub, socket, request, voices) {
       socket.send(Buffer.concat([header, pcm.subarray(offset * 2, offset * 2 + 640)]));
     }
     while (session.playing === response) await new Promise((done) => setTimeout(done, 20));
-    server("screen", { buttons: buttons.map((label) => ({ value: label, label })) });
+    server("screen", { ...screen, buttons: buttons.map((label) => ({ value: label, label })) });
     client.state("listening");
   }
 
@@ -146,8 +157,7 @@ function serve(stub, socket, request, voices) {
         return say(script.greeting);
       case "send-text":
       case "ui-event":
-        server("screen", { buttons: [] });
-        return say(script.answer);
+        return say(d.value === "Yes, please" ? script.picture : script.answer);
       case "disconnect-bot":
         session.playing = null;
         server("ended", { outcome: "left" });

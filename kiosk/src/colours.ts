@@ -4,9 +4,9 @@ import type { Brand } from "./protocol/messages.ts";
 
 const DARK = "#17211e";
 const LIGHT = "#fbfaf6";
-const ACCENT = "#0e6b5c";
-/** Contrast of coloured text on its background: WCAG AA asks for 4.5, and some of it stands on a tint. */
-const READABLE = 5.5;
+const ACCENT = "#0c5d50";
+/** Contrast of coloured text on its background: WCAG AAA asks for 7, and some of it stands on a tint. */
+const READABLE = 8;
 
 /** The CSS variables of src/style.css, all of them. */
 export interface Palette {
@@ -21,7 +21,7 @@ export interface Palette {
 
 export function paletteOf(colours: Brand["colours"]): Palette {
   const background = colours.background ?? LIGHT;
-  const ink = colours.text ?? textOn(background);
+  const ink = colours.text && contrast(colours.text, background) >= 7 ? colours.text : textOn(background);
   const accent = colours.accent ?? ACCENT;
   return {
     "--background": background,

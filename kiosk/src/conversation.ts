@@ -3,7 +3,7 @@
 
 import type { Position } from "./audio/playout.ts";
 import type { VisemeCue } from "./face/visemes.ts";
-import type { Button, Cue, Gesture, Incoming, State } from "./protocol/messages.ts";
+import type { Button, Card, Cue, Gesture, Incoming, State } from "./protocol/messages.ts";
 
 /** A line of the transcript; a kiosk's holds the sentences that began to be heard. */
 export interface Line {
@@ -58,6 +58,8 @@ export class Conversation {
   /** BCP 47; empty until the gateway tells. */
   language = "";
   buttons: Button[] = [];
+  /** What is shown beside the avatar. */
+  card: Card | null = null;
   /** What the customer said last, as far as it is understood; empty when nothing yet. */
   said = "";
   /** The customer is speaking at this moment. */
@@ -75,6 +77,7 @@ export class Conversation {
     this.state = "idle";
     this.language = "";
     this.buttons = [];
+    this.card = null;
     this.said = "";
     this.hearing = false;
     this.away = null;
@@ -121,6 +124,7 @@ export class Conversation {
         return;
       case "screen":
         this.buttons = m.buttons;
+        this.card = m.card;
         return;
       case "state":
         this.state = m.state;

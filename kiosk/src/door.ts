@@ -1,6 +1,6 @@
 import type { Line } from "./conversation.ts";
 import type { MicState, Screen } from "./page.ts";
-import type { State } from "./protocol/messages.ts";
+import type { Card, State } from "./protocol/messages.ts";
 
 /**
  * The page's test door: `window.__parley`, a read-only snapshot taken when it is
@@ -17,6 +17,8 @@ export interface Door {
   /** Everything said in this conversation so far. */
   transcript: Line[];
   buttons: string[];
+  /** What is beside the avatar, whether its picture or map is drawn, and the place on the map lit up. */
+  card: (Card & { loaded: boolean; marked: boolean }) | null;
   /** Response being heard and its played position, in ms; 0 before the first. */
   response: number;
   playedMs: number;

@@ -287,6 +287,7 @@ class Kiosk {
     this.sound?.microphone.stop();
     this.conversation.state = "idle";
     this.conversation.buttons = [];
+    this.conversation.card = null;
     const toRead = this.failed || this.conversation.captions().length > 0;
     this.farewell = setTimeout(() => this.leave(), toRead ? FAREWELL : 0);
   }
@@ -329,6 +330,7 @@ class Kiosk {
       said: this.conversation.said,
       captions: this.conversation.captions(),
       buttons: this.conversation.buttons,
+      card: this.conversation.card,
       away: this.away(now),
       notice: this.notice(),
       typing: this.typing,
@@ -387,6 +389,7 @@ class Kiosk {
       captions: this.conversation.captions().map(({ text, heard, now }) => ({ text, heard, now })),
       transcript: this.conversation.lines.map((line) => ({ ...line })),
       buttons: this.conversation.buttons.map((b) => b.label),
+      card: this.conversation.card && { ...this.conversation.card, loaded: this.page.card.loaded, marked: this.page.card.marked },
       response: heard?.response ?? 0,
       playedMs: heard?.ms ?? 0,
       mouth: this.mouth.open,

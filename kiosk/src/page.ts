@@ -1,9 +1,10 @@
 // The page's elements: takes a View and makes the document show it. No decision
 // is taken here.
 
+import { CardView } from "./card.ts";
 import { paletteOf } from "./colours.ts";
 import type { Caption } from "./conversation.ts";
-import type { Brand, Button, State } from "./protocol/messages.ts";
+import type { Brand, Button, Card, State } from "./protocol/messages.ts";
 import { layoutFor, nameOf, wordsFor, type Words } from "./words.ts";
 
 export type Screen = "loading" | "pairing" | "attract" | "talk" | "closed";
@@ -23,6 +24,7 @@ export interface View {
   said: string;
   captions: readonly Caption[];
   buttons: readonly Button[];
+  card: Card | null;
   /** Why the service does not answer; empty when it does. */
   away: string;
   /** What the customer should know besides, such as a missing microphone. */
@@ -57,6 +59,7 @@ export class Page {
   private layoutOf = "";
   private choicesOf: readonly Button[] = [];
   private languagesOf = "";
+  readonly card = new CardView(byId("card"));
   private readonly sentences = new Map<string, { element: HTMLElement; words: { element: HTMLElement; end: number }[] }>();
 
   constructor(private readonly deeds: Deeds) {
@@ -131,6 +134,8 @@ export class Page {
     text("prompt", w.prompt);
     show("prompt", v.state === "listening" && v.said === "" && v.captions.length === 0);
     this.renderChoices(v.buttons);
+    attribute(document.body, "data-card", String(v.card !== null && v.screen === "talk"));
+    this.card.show(v.card);
     text("away", v.away);
     show("away", v.away !== "");
     text("notice", v.notice);

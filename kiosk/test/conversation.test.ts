@@ -84,7 +84,7 @@ test("a gesture is due once, on the audio's clock", () => {
 
 test("touching a button takes the buttons away; the next customer sees nothing of this one", () => {
   const c = answering();
-  c.take({ type: "screen", buttons: [{ value: "y", label: "Yes" }] });
+  c.take({ type: "screen", card: null, buttons: [{ value: "y", label: "Yes" }] });
   c.take({ type: "state", state: "listening", language: "de" });
   assert.equal(c.language, "de");
   c.customerSaid("Yes");

@@ -31,6 +31,15 @@ test("a cue that is new to this page does not spoil the others", () => {
   });
 });
 
+test("a screen is a card and buttons, either may be missing", () => {
+  const buttons = [{ value: "y", label: "Yes" }];
+  assert.deepEqual(parseMessage(server("screen", { title: "Aisle 4", map: "store/media/map.svg", mark: "a4", buttons })), {
+    type: "screen", card: { title: "Aisle 4", text: "", picture: "", map: "store/media/map.svg", mark: "a4", alt: "" }, buttons,
+  });
+  assert.deepEqual(parseMessage(server("screen", { buttons })), { type: "screen", card: null, buttons });
+  assert.deepEqual(parseMessage(server("screen", { text: "Hi" })), { type: "screen", card: { title: "", text: "Hi", picture: "", map: "", mark: "", alt: "" }, buttons: [] });
+});
+
 test("a message of a newer gateway is passed over", () => {
   assert.equal(parseMessage(message("bot-blinked", {})), null);
   assert.equal(parseMessage(server("confetti")), null);

@@ -32,12 +32,18 @@ type door struct {
 		By   string `json:"by"`
 		Text string `json:"text"`
 	} `json:"transcript"`
-	Buttons  []string `json:"buttons"`
-	Response int      `json:"response"`
-	PlayedMs float64  `json:"playedMs"`
-	Mouth    float64  `json:"mouth"`
-	LevelIn  float64  `json:"levelIn"`
-	LevelOut float64  `json:"levelOut"`
+	Buttons []string `json:"buttons"`
+	Card    *struct {
+		Title   string `json:"title"`
+		Picture string `json:"picture"`
+		Loaded  bool   `json:"loaded"`
+		Marked  bool   `json:"marked"`
+	} `json:"card"`
+	Response int     `json:"response"`
+	PlayedMs float64 `json:"playedMs"`
+	Mouth    float64 `json:"mouth"`
+	LevelIn  float64 `json:"levelIn"`
+	LevelOut float64 `json:"levelOut"`
 }
 
 // page is one open kiosk page.
@@ -47,7 +53,7 @@ type page struct {
 }
 
 // open starts Chromium with a WAV file for a microphone.
-func open(t *testing.T, url, microphone string, width, height int64) *page {
+func open(t *testing.T, url, microphone string, width, height int64, flags ...chromedp.ExecAllocatorOption) *page {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"} {
@@ -68,7 +74,7 @@ func open(t *testing.T, url, microphone string, width, height int64) *page {
 		chromedp.Flag("use-file-for-fake-audio-capture", microphone+"%noloop"),
 		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(60*time.Second),
 	)
-	allocated, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	allocated, cancel := chromedp.NewExecAllocator(t.Context(), append(options, flags...)...)
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewContext(allocated)
 	t.Cleanup(stop)

@@ -52,6 +52,12 @@ type Response struct {
 	complete bool // its last frame has come
 }
 
+// A Screen is what a kiosk shows beside the avatar.
+type Screen struct {
+	Title, Text, Picture, Map, Mark, Alt string
+	Buttons                              []struct{ Value, Label string }
+}
+
 // Options say how a kiosk behaves.
 type Options struct {
 	URL   string // ws://host:port/v1/kiosk
@@ -81,6 +87,7 @@ type Kiosk struct {
 	spoken    chan struct{}
 	seq       int64
 	acked     int64
+	screen    Screen
 	err       error
 	ready     struct {
 		Session     string
@@ -282,6 +289,13 @@ func (k *Kiosk) Acked() int64 {
 	return k.acked
 }
 
+// Screen is what the kiosk shows now.
+func (k *Kiosk) Screen() Screen {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.screen
+}
+
 // Story tells what has happened, for a failing test.
 func (k *Kiosk) Story() string {
 	k.mu.Lock()
@@ -422,6 +436,11 @@ func (k *Kiosk) take(kind int, b []byte) error {
 			} else {
 				r.Visemes++
 			}
+		}
+	case "server:screen":
+		k.screen = Screen{}
+		if err := json.Unmarshal(e.Data, &k.screen); err != nil {
+			return fmt.Errorf("screen: %w", err)
 		}
 	case "bot-output":
 		r := k.response(d.Response)

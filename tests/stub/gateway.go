@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,9 +31,11 @@ type GatewayConfig struct {
 	// Played is received from before each segment counts as played; nil: a
 	// segment is played as soon as it is complete.
 	Played <-chan struct{}
+	// Endless: a response plays on until it is cut.
+	Endless bool
 	// InterruptAfter bytes of audio the customer speaks over the response; 0: never.
 	InterruptAfter int
-	// Timeline is what Perform gives.
+	// Timeline is what Perform gives; then it goes on until Leave.
 	Timeline []*media.Timeline
 	// Fail makes a method ("Hear", "Write", …) fail with this status at once.
 	Fail map[string]codes.Code
@@ -52,11 +55,20 @@ type Gateway struct {
 	text     string
 	complete bool
 	writes   []*media.Text
-	cut      bool
+	cut      bool // by the customer
+	taken    bool // back, by the conversation
+	gone     bool
 	captions []*media.Transcript
 	start    *media.Audio_Start
 	spoken   []Spoken
-	cues     []*media.Cue
+	first    *media.Cues
+	cues     []Performed
+}
+
+// Performed is a cue, and the response it is for.
+type Performed struct {
+	Response uint32
+	*media.Cue
 }
 
 // Spoken is the audio of one segment.
@@ -138,8 +150,11 @@ func (g *Gateway) Wait(ctx context.Context, holds func() bool) error {
 	}
 }
 
-// Cut ends the response, as a customer does who speaks over it.
-func (g *Gateway) Cut() { g.update(func() { g.cut = true }) }
+// Interrupt ends the response, as a customer does who speaks over it.
+func (g *Gateway) Interrupt() { g.update(func() { g.cut = true }) }
+
+// Leave ends the kiosk's session.
+func (g *Gateway) Leave() { g.update(func() { g.gone = true }) }
 
 // Preset is text that an earlier attempt has written.
 func (g *Gateway) Preset(text string, complete bool) {
@@ -167,14 +182,23 @@ func (g *Gateway) SpokenSegments() int {
 	return n
 }
 
-// CueCount counts, inside Wait, the cues that have come.
-func (g *Gateway) CueCount() int { return len(g.cues) }
+// Performed tells, inside Wait, whether a cue of a response has come.
+func (g *Gateway) Performed(response uint32) bool {
+	return slices.ContainsFunc(g.cues, func(p Performed) bool { return p.Response == response })
+}
 
 // Writes are the messages of all Write streams, the first of each with its place.
 func (g *Gateway) Writes() []*media.Text {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return append([]*media.Text(nil), g.writes...)
+}
+
+// TakenBack tells whether the conversation has cut the response.
+func (g *Gateway) TakenBack() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.taken
 }
 
 // Captions are the transcripts that were shown.
@@ -191,11 +215,11 @@ func (g *Gateway) Spoken() (*media.Audio_Start, []Spoken) {
 	return g.start, append([]Spoken(nil), g.spoken...)
 }
 
-// Cues are what Perform got.
-func (g *Gateway) Cues() []*media.Cue {
+// Cues are what Perform got, and its first message.
+func (g *Gateway) Cues() (*media.Cues, []Performed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return append([]*media.Cue(nil), g.cues...)
+	return g.first, append([]Performed(nil), g.cues...)
 }
 
 // Hear implements the media plane.
@@ -297,6 +321,12 @@ func split(text string, complete bool) []string {
 	return segments
 }
 
+// Cut implements the media plane.
+func (g *Gateway) Cut(context.Context, *media.CutRequest) (*media.Done, error) {
+	g.update(func() { g.taken = true })
+	return &media.Done{}, nil
+}
+
 // Play implements the media plane.
 func (g *Gateway) Play(s grpc.BidiStreamingServer[media.Audio, media.Playback]) error {
 	var bytes, finished int
@@ -320,10 +350,45 @@ func (g *Gateway) Play(s grpc.BidiStreamingServer[media.Audio, media.Playback]) 
 		}
 		return s.Send(&media.Playback{Part: &media.Playback_Ended_{Ended: e}})
 	}
+	type message struct {
+		*media.Audio
+		err error
+	}
+	in := make(chan message)
+	go func() {
+		for {
+			a, err := s.Recv()
+			select {
+			case in <- message{a, err}:
+			case <-s.Context().Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	taken := make(chan struct{})
+	go func() {
+		if g.Wait(s.Context(), func() bool { return g.taken }) == nil {
+			close(taken)
+		}
+	}()
+	complete := false
 	for {
-		a, err := s.Recv()
-		if err != nil {
-			return err
+		var a message
+		select {
+		case a = <-in:
+		case <-taken:
+			interrupted = true
+			return ended()
+		}
+		if errors.Is(a.err, io.EOF) && complete {
+			in = nil
+			continue
+		}
+		if a.err != nil {
+			return a.err
 		}
 		switch part := a.GetPart().(type) {
 		case *media.Audio_Start_:
@@ -367,6 +432,10 @@ func (g *Gateway) Play(s grpc.BidiStreamingServer[media.Audio, media.Playback]) 
 				return err
 			}
 		case *media.Audio_End:
+			if g.config.Endless {
+				complete = true
+				continue
+			}
 			return ended()
 		}
 	}
@@ -378,18 +447,30 @@ func progress(segments int) *media.Playback {
 
 // Perform implements the media plane.
 func (g *Gateway) Perform(s grpc.BidiStreamingServer[media.Cues, media.Timeline]) error {
+	first, err := s.Recv()
+	if err != nil {
+		return err
+	}
+	g.update(func() { g.first = first })
 	for _, t := range g.config.Timeline {
 		if err := s.Send(t); err != nil {
 			return err
 		}
 	}
-	for {
-		c, err := s.Recv()
-		if err != nil {
-			return nil // the performer has gone, as it does after the end
+	go func() { // ends with the stream
+		for {
+			c, err := s.Recv()
+			if err != nil {
+				return
+			}
+			g.update(func() {
+				for _, cue := range c.GetCues() {
+					g.cues = append(g.cues, Performed{Response: c.GetResponse(), Cue: cue})
+				}
+			})
 		}
-		g.update(func() { g.cues = append(g.cues, c.GetCues()...) })
-	}
+	}()
+	return g.Wait(s.Context(), func() bool { return g.gone })
 }
 
 // Tone is ms of a loud 16 kHz tone, as Hear gives it.

@@ -53,6 +53,9 @@ type Config struct {
 	FirstToken time.Duration // from the request to the first word
 	TokenGap   time.Duration // between words
 	Answer     string        // default "Hammers are in aisle four."
+	// Structured are the answers to chats with a response_format, one after the
+	// other; the last one again and again.
+	Structured []string
 
 	FirstAudio time.Duration // from the request to the first audio
 	SampleRate int           // default 22050 Hz
@@ -70,6 +73,7 @@ type Request struct {
 	FileType  string            // content type of the form's file
 	Audio     int               // bytes of the form's file
 	Messages  []Message         // of a chat
+	Schema    json.RawMessage   // of a chat's response_format
 	Cancelled bool              // the client went away before the answer was complete
 	Arrived   time.Time         // its headers
 	Uploaded  time.Time         // its body, whole
@@ -287,15 +291,22 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	req := Request{Arrived: time.Now()}
 	defer s.record(r, &req)
 	var body struct {
-		Model    string    `json:"model"`
-		Messages []Message `json:"messages"`
+		Model       string    `json:"model"`
+		Messages    []Message `json:"messages"`
+		Temperature float64   `json:"temperature"`
+		Format      struct {
+			JSONSchema struct {
+				Schema json.RawMessage `json:"schema"`
+			} `json:"json_schema"`
+		} `json:"response_format"`
 	}
 	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	req.Uploaded = time.Now()
-	req.Messages, req.Fields = body.Messages, map[string]string{"model": body.Model}
+	req.Messages, req.Schema = body.Messages, body.Format.JSONSchema.Schema
+	req.Fields = map[string]string{"model": body.Model, "temperature": fmt.Sprint(body.Temperature)}
 	s.arrive()
 	f := s.fault(r.URL.Path)
 	if spoil(w, r, f) {
@@ -308,7 +319,11 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req.First = time.Now()
-	words := strings.SplitAfter(s.config.Answer, " ")
+	answer := s.config.Answer
+	if len(req.Schema) > 0 {
+		answer = s.structured()
+	}
+	words := strings.SplitAfter(answer, " ")
 	for i, word := range words {
 		if f.Empty {
 			break
@@ -323,6 +338,18 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	event(w, map[string]any{"choices": []any{map[string]any{"delta": map[string]any{}, "finish_reason": "stop"}}})
 	fmt.Fprint(w, "data: [DONE]\n\n")
+}
+
+// structured is the next of the structured answers.
+func (s *Server) structured() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.config.Structured) == 0 {
+		return s.config.Answer
+	}
+	n := min(s.counts["structured"], len(s.config.Structured)-1)
+	s.counts["structured"]++
+	return s.config.Structured[n]
 }
 
 func (s *Server) speak(w http.ResponseWriter, r *http.Request) {

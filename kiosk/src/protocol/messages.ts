@@ -19,6 +19,19 @@ export interface Button {
   label: string;
 }
 
+/** What is shown beside the avatar; a field that is absent is empty. */
+export interface Card {
+  title: string;
+  text: string;
+  /** Addresses, relative to the page. */
+  picture: string;
+  map: string;
+  /** Id of the element of the map to light up. */
+  mark: string;
+  /** What picture or map shows. */
+  alt: string;
+}
+
 /** The colours of a store, `#rrggbb`. */
 export const COLOURS = ["background", "surface", "text", "accent", "on_accent"] as const;
 
@@ -57,7 +70,7 @@ export type Incoming =
   | { type: "end"; response: number; ms: number }
   | { type: "clear"; response: number }
   | { type: "cues"; response: number; cues: Cue[] }
-  | { type: "screen"; buttons: Button[] }
+  | { type: "screen"; card: Card | null; buttons: Button[] }
   | { type: "state"; state: State; language: string }
   | { type: "ended"; outcome: string }
   | { type: "away"; message: string }
@@ -135,7 +148,7 @@ function parseServer(t: string, d: Fields): Incoming | null {
     case "cues":
       return { type: t, response: count(d, "response"), cues: list(d, "cues").flatMap(cue) };
     case "screen":
-      return { type: t, buttons: list(d, "buttons").map(button) };
+      return { type: t, card: card(d), buttons: list(d, "buttons").map(button) };
     case "state": {
       const state = STATES.find((s) => s === d["state"]);
       if (state === undefined) throw new Error(`state: unknown state ${JSON.stringify(d["state"])}`);
@@ -194,6 +207,12 @@ function cue(value: unknown): Cue[] {
   if (viseme === undefined) return [];
   const weight = typeof c["weight"] === "number" ? Math.min(1, Math.max(0, c["weight"])) : 1;
   return [{ at, viseme, weight }];
+}
+
+function card(d: Fields): Card | null {
+  const c: Card = { title: "", text: "", picture: "", map: "", mark: "", alt: "" };
+  for (const name of Object.keys(c) as (keyof Card)[]) c[name] = optional(d, name);
+  return c.title || c.text || c.picture || c.map ? c : null;
 }
 
 function button(value: unknown): Button {
