@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/praesenz/parley/activities"
@@ -219,7 +218,6 @@ func (c *conversation) reply(ctx workflow.Context, q *question, in *Input) (repl
 	case d == nil && c.unsure(q, in, u):
 		return c.askBack(q, in, u)
 	}
-	q.doubt = nil
 	return c.act(ctx, q, in, u, false)
 }
 
@@ -425,7 +423,7 @@ func (c *conversation) understand(ctx workflow.Context, q *question, in *Input) 
 		heard.Confirming = q.doubt.value
 	}
 	u, err := c.recorded(ctx, "understand", func() flow.Understanding { return script.Understand(heard) })
-	if err != nil || !u.AskModel || q.slot.Sensitive {
+	if err != nil || !u.AskModel || c.Unable {
 		return u, err
 	}
 	result, err := c.askModel(ctx, q, heard)
@@ -433,6 +431,7 @@ func (c *conversation) understand(ctx workflow.Context, q *question, in *Input) 
 		if ctx.Err() != nil {
 			return u, ctx.Err()
 		}
+		c.Unable = kindOf(err) == activities.KindUnable
 		workflow.GetLogger(ctx).Info("model did not understand", "step", f.Step, "error", err)
 		return u, nil
 	}
@@ -473,9 +472,6 @@ func (c *conversation) askModel(ctx workflow.Context, q *question, h flow.Heard)
 	var result activities.UnderstandResult
 	w := work{step: h.Step, part: "understand", note: c.step().Note, run: flow.Run{Timeout: flow.Duration(understandWithin), Attempts: 1}}
 	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, w), activities.Understand, in).Get(ctx, &result)
-	if temporal.IsCanceledError(err) && ctx.Err() != nil {
-		return result, ctx.Err()
-	}
 	return result, err
 }
 

@@ -38,8 +38,11 @@ type State struct {
 	Handoffs   int              `json:"handoffs,omitempty"` // how often staff was called
 	Answered   string           `json:"answered,omitempty"` // the Handoff that staff answered last
 	Works      int              `json:"works"`              // how many activities there were
-	Started    time.Time        `json:"started"`
-	Outcome    string           `json:"outcome,omitempty"`
+	// Unable: the store's model has said that it cannot tell what customers mean;
+	// it is not asked again.
+	Unable  bool      `json:"unable,omitempty"`
+	Started time.Time `json:"started"`
+	Outcome string    `json:"outcome,omitempty"`
 }
 
 // A Frame is one flow under way: the conversation's own, one that `run_flow` runs

@@ -30,7 +30,7 @@ func compiled(t *testing.T, body, prompts string, called ...flow.Plan) flow.Plan
 	if !strings.Contains(body, "languages:") {
 		head += "languages: {default: en, supported: [en]}\n"
 	}
-	if strings.Contains(body, "collect:") {
+	if strings.Contains(body, "collect:") && !strings.Contains(body, "defaults:") {
 		body += "  silent: {end: {outcome: abandoned}}\n  lost: {end: {prompt: sorry, outcome: unresolved}}\n"
 		head += "defaults: {no_input: {say: [hello], then: silent}, no_match: {say: [pardon], then: lost}}\n"
 	}
