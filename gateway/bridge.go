@@ -56,8 +56,7 @@ func (s *session) signal(i item) {
 	i.Gateway, i.Session, i.Seq, i.At = s.g.cfg.AdvertiseMedia, s.id, i.seq, i.since.UTC()
 	s.outbox = append(s.outbox, i)
 	if !s.delivering {
-		s.delivering = true
-		s.g.tasks.Go(s.deliver)
+		s.delivering = s.g.tasks.Go(s.deliver)
 	}
 }
 
@@ -263,7 +262,7 @@ func (g *Gateway) watch(store, kiosk, run string) {
 	}
 	w := &watch{run: run}
 	g.watches[id] = w
-	g.tasks.Go(func() { g.await(w, store, kiosk) })
+	g.tasks.Go(func() { g.await(w, store, kiosk) }) // a gateway that has stopped watches nobody
 }
 
 // await reports how a kiosk's conversations end, until none is under way.

@@ -104,7 +104,7 @@ type Gateway struct {
 
 	ctx     context.Context // of everything that outlives a request
 	cancel  context.CancelFunc
-	tasks   sync.WaitGroup
+	tasks   tasks
 	dead    chan error // a listener that ended by itself
 	drained atomic.Bool
 
@@ -286,7 +286,7 @@ func (g *Gateway) Stop(ctx context.Context) error {
 			g.http.Close()
 			g.grpc.Stop()
 		}
-		g.tasks.Wait()
+		g.tasks.end()
 		close(done)
 	}()
 	select {
@@ -296,6 +296,33 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("gateway: stop: %w", context.Cause(ctx))
 	}
+}
+
+// tasks are the goroutines that a gateway waits for when it stops. The zero
+// value is ready for use.
+type tasks struct {
+	mu    sync.Mutex
+	ended bool
+	wg    sync.WaitGroup
+}
+
+// Go runs f, unless the gateway has stopped: then it tells false.
+func (t *tasks) Go(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ended {
+		t.wg.Go(f)
+	}
+	return !t.ended
+}
+
+// end waits for all, and lets none begin any more: a request that came in as the
+// gateway stopped may still be served.
+func (t *tasks) end() {
+	t.mu.Lock()
+	t.ended = true
+	t.mu.Unlock()
+	t.wg.Wait()
 }
 
 func kioskKey(store, kiosk string) string { return workflows.ConversationID(store, kiosk) }

@@ -79,12 +79,16 @@ func (g *Gateway) connect(c *gin.Context) {
 	if err != nil {
 		g.meters.closed.WithLabelValues(strconv.Itoa(code)).Inc()
 		refuse(ws, code, err.Error())
-		g.tasks.Go(func() { drop(ws) })
+		if !g.tasks.Go(func() { drop(ws) }) {
+			ws.Close()
+		}
 		return
 	}
 	// The connection has goroutines of its own, with small stacks; the request's
 	// ends here.
-	g.tasks.Go(func() { k.serve(g.ctx) })
+	if !g.tasks.Go(func() { k.serve(g.ctx) }) {
+		ws.Close()
+	}
 }
 
 // identify tells which kiosk connects, or with which code it is refused.

@@ -124,7 +124,7 @@ func TestAFileThatCannotBeShownIsLeftOut(t *testing.T) {
 		r.take(wire.ClientReady{Version: "1"})
 		for i, file := range []string{"media/../kb/secret.jpg", "kb/a.jpg", "/media/a.jpg", "media/.git/a.jpg", "media/a.pdf", `media\a.jpg`, "media/a.png/"} {
 			r.say(uint32(i+1), &media.Screen{Title: file, Picture: file, Map: "media/map.png"}, nil)
-			r.expectShown("Title:"+file+" Text: Picture: Map: Mark:")
+			r.expectShown("Title:" + file + " Text: Picture: Map: Mark:")
 		}
 	})
 }

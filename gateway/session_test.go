@@ -138,7 +138,7 @@ func inRoom(t *testing.T, f func(t *testing.T, r *room)) {
 		close(r.k.done)
 		r.s.end(errMoved)
 		r.g.cancel()
-		r.g.tasks.Wait()
+		r.g.tasks.end()
 	})
 }
 
