@@ -7,7 +7,7 @@ import (
 )
 
 func TestSchemasCompile(t *testing.T) {
-	for name, src := range map[string][]byte{"flow.v1.json": FlowJSON, "prompts.v1.json": PromptsJSON, "actions.v1.json": ActionsJSON, "store.v1.json": StoreJSON} {
+	for name, src := range Sources() {
 		if _, err := Compile(name, src); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
