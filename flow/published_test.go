@@ -33,7 +33,7 @@ func TestPublishedDiagnostics(t *testing.T) {
 	if ds := CheckUnchanged(src, edited); len(ds) > 0 {
 		t.Errorf("before anything is published: %v", ds)
 	}
-	publish(t, root, plan)
+	publishIn(t, root, plan)
 	if ds := CheckUnchanged(Source{FS: root, Path: "flow.yaml"}, plan); len(ds) > 0 {
 		t.Errorf("an unchanged flow: %v", ds)
 	}
@@ -43,7 +43,7 @@ func TestPublishedDiagnostics(t *testing.T) {
 	// anything.
 	plan.Flows = map[string]Plan{"info@1.0.0": {}}
 	plan.SHA256 = sum(t, plan)
-	publish(t, root, plan)
+	publishIn(t, root, plan)
 	newer := *plan
 	newer.Flows = map[string]Plan{"info@1.0.1": {}}
 	newer.SHA256 = sum(t, &newer)
@@ -58,7 +58,7 @@ func TestAPublishedFileThatWasEdited(t *testing.T) {
 	}
 }
 
-func publish(t *testing.T, root fstest.MapFS, p *Plan) {
+func publishIn(t *testing.T, root fstest.MapFS, p *Plan) {
 	t.Helper()
 	text, err := json.Marshal(p)
 	if err != nil {
