@@ -51,8 +51,10 @@ type placement struct {
 	Height      float64       `json:"height"`
 }
 
-// placing runs in the interpreter: input and result are JSON of a placement.
+// placing runs in the interpreter: input and result are JSON of a placement. The
+// interpreter has no structuredClone, which dagre uses on plain objects.
 const placing = `
+function structuredClone(v) { return v === undefined ? v : JSON.parse(JSON.stringify(v)); }
 function place(input) {
 	const p = JSON.parse(input);
 	const g = new dagre.graphlib.Graph({multigraph: true});

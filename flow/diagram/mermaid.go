@@ -22,7 +22,7 @@ func Mermaid(p *flow.Plan, taken map[string]int) string {
 			label += "<br/>" + mermaidText(line)
 		}
 		shape := mermaidShapes[s.Verb()]
-		class := s.Verb()
+		class := "v_" + s.Verb() // bare, "end" would be Mermaid's own word
 		if g.lit && !g.taken(name) {
 			class = "idle"
 		}
@@ -61,7 +61,7 @@ func Mermaid(p *flow.Plan, taken map[string]int) string {
 	fmt.Fprintf(&b, "  legend[\"%s\"]:::legend\n", strings.Join(legend, "<br/>"))
 	for _, verb := range verbs {
 		look := looks[verb]
-		fmt.Fprintf(&b, "  classDef %s fill:%s,stroke:%s,stroke-width:%dpx,color:%s\n", verb, look.fill, look.stroke, look.width, ink)
+		fmt.Fprintf(&b, "  classDef v_%s fill:%s,stroke:%s,stroke-width:%dpx,color:%s\n", verb, look.fill, look.stroke, look.width, ink)
 	}
 	fmt.Fprintf(&b, "  classDef idle fill:%s,stroke:%s,color:%s\n", idle.fill, idle.stroke, faded)
 	fmt.Fprintf(&b, "  classDef legend fill:%s,stroke:%s,color:%s,text-align:left\n", paper, idle.stroke, ink)
