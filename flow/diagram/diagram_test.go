@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/praesenz/parley/flow"
+	"github.com/praesenz/parley/tests/flowgen"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -196,6 +197,26 @@ func TestSVGShowsTheWayTaken(t *testing.T) {
 	}
 	if strings.Contains(string(svg), "store_info") {
 		t.Error("a way of another flow is drawn")
+	}
+}
+
+// Flows that nobody wrote are drawn too, whole and with every step.
+func TestSVGOfRandomFlows(t *testing.T) {
+	for seed := range uint64(6) {
+		p, err := flowgen.Plan(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		svg, err := SVG(t.Context(), p, nil)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		titles := titlesOf(t, svg)
+		for step := range p.Steps {
+			if titles["step-"+step] == "" {
+				t.Errorf("seed %d: step %s is not drawn", seed, step)
+			}
+		}
 	}
 }
 
