@@ -70,3 +70,30 @@ func TestFaultsSayWhereAndWhichRule(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 }
+
+// Editors show the description beside a $ref, but not the one beside an allOf:
+// they show what it refers to.
+func TestDescriptionsAreShown(t *testing.T) {
+	var look func(where string, v any)
+	look = func(where string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, e := range v {
+				look(where, e)
+			}
+		case map[string]any:
+			all, _ := v["allOf"].([]any)
+			if len(all) == 1 && v["description"] != nil {
+				if first, _ := all[0].(map[string]any); first["$ref"] != nil {
+					t.Errorf("%s: write {$ref, description}; what constrains goes into a definition", where)
+				}
+			}
+			for k, e := range v {
+				look(where+"/"+k, e)
+			}
+		}
+	}
+	for name, s := range map[string]*Schema{"flow": Flow(), "prompts": Prompts(), "actions": Actions(), "store": Store()} {
+		look(name, s.doc)
+	}
+}

@@ -153,9 +153,10 @@ func TestAnEditorExplains(t *testing.T) {
 		schema, text string
 		way          []string // to the schema whose description is shown
 	}{
-		"a verb":    {"flow", "steps:\n  ask:\n    coll|ect: {slot: a, prompt: b}\n", []string{"definitions", "step", "properties", "collect"}},
-		"a field":   {"flow", "steps:\n  ask:\n    collect: {slot: a, also|: [b], prompt: c}\n", []string{"definitions", "collect", "properties", "also"}},
-		"an action": {"actions", "actions:\n  hold:\n    idempotency_|header: X-Once\n", []string{"definitions", "action", "properties", "idempotency_header"}},
+		"a verb":      {"flow", "steps:\n  ask:\n    coll|ect: {slot: a, prompt: b}\n", []string{"definitions", "step", "properties", "collect"}},
+		"a field":     {"flow", "steps:\n  ask:\n    collect: {slot: a, also|: [b], prompt: c}\n", []string{"definitions", "collect", "properties", "also"}},
+		"a reference": {"flow", "steps:\n  ask:\n    collect: {slot: a, prompt: c, understand: grammar}\n    ne|xt: b\n", []string{"definitions", "step", "properties", "next"}},
+		"an action":   {"actions", "actions:\n  hold:\n    idempotency_|header: X-Once\n", []string{"definitions", "action", "properties", "idempotency_header"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, line, character := at("# yaml-language-server: $schema=" + schemas.File(c.schema) + "\n" + c.text)
