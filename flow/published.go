@@ -41,7 +41,7 @@ func ReadPublished(fsys fs.FS, flow, version string) (*Plan, error) {
 		return nil, fmt.Errorf("%s is no plan: %w", name, err)
 	}
 	if p.Flow != flow || p.Version != version {
-		return nil, fmt.Errorf("%s holds %s %s", name, p.Flow, p.Version)
+		return nil, fmt.Errorf("%s holds flow %q in version %q", name, p.Flow, p.Version)
 	}
 	if err := p.Check(); err != nil {
 		return nil, err

@@ -47,6 +47,14 @@ var Actions = sync.OnceValue(func() *Schema { return mustCompile("actions.v1.jso
 // Store is the schema of store.yaml.
 var Store = sync.OnceValue(func() *Schema { return mustCompile("store.v1.json", StoreJSON) })
 
+// Sources are the schemas' texts by the kind of file that they describe.
+func Sources() map[string][]byte {
+	return map[string][]byte{"flow": FlowJSON, "prompts": PromptsJSON, "actions": ActionsJSON, "store": StoreJSON}
+}
+
+// File is the name of the file that holds the schema of a kind.
+func File(kind string) string { return kind + ".v1.json" }
+
 // mustCompile panics on a broken schema: it is part of the binary, and a test
 // compiles each.
 func mustCompile(name string, src []byte) *Schema {

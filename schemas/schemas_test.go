@@ -7,7 +7,7 @@ import (
 )
 
 func TestSchemasCompile(t *testing.T) {
-	for name, src := range map[string][]byte{"flow.v1.json": FlowJSON, "prompts.v1.json": PromptsJSON, "actions.v1.json": ActionsJSON, "store.v1.json": StoreJSON} {
+	for name, src := range Sources() {
 		if _, err := Compile(name, src); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -68,5 +68,32 @@ func TestFaultsSayWhereAndWhichRule(t *testing.T) {
 	f := faults[0]
 	if !slices.Equal(f.Instance, []string{"steps", "a", "say"}) || f.Keyword != "additionalProperties" || f.Def != "say" || f.Rule["properties"] == nil {
 		t.Errorf("got %+v", f)
+	}
+}
+
+// Editors show the description beside a $ref, but not the one beside an allOf:
+// they show what it refers to.
+func TestDescriptionsAreShown(t *testing.T) {
+	var look func(where string, v any)
+	look = func(where string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, e := range v {
+				look(where, e)
+			}
+		case map[string]any:
+			all, _ := v["allOf"].([]any)
+			if len(all) == 1 && v["description"] != nil {
+				if first, _ := all[0].(map[string]any); first["$ref"] != nil {
+					t.Errorf("%s: write {$ref, description}; what constrains goes into a definition", where)
+				}
+			}
+			for k, e := range v {
+				look(where+"/"+k, e)
+			}
+		}
+	}
+	for name, s := range map[string]*Schema{"flow": Flow(), "prompts": Prompts(), "actions": Actions(), "store": Store()} {
+		look(name, s.doc)
 	}
 }
