@@ -62,7 +62,7 @@ type Config struct {
 
 	Page     fs.FS                // the kiosk page, served at /; nil: none
 	Media    string               // the folder of the store's pictures and maps, served at /store/media/; empty: none
-	Metrics  *metrics.Metrics     // the six that are shared with the workers
+	Metrics  *metrics.Metrics     // those that are shared with the workers
 	Registry *prometheus.Registry // takes the gateway's own metrics, and is what /metrics serves
 	Logger   *slog.Logger
 
