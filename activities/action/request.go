@@ -120,7 +120,7 @@ func checkPath(escaped string) error {
 		}
 		for part := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
 			if part == "." || part == ".." {
-				return errors.New("an argument would lead to another path: a part of a path must not be . or ..")
+				return errors.New("an argument would lead to another path: `.` and `..` cannot be part of one")
 			}
 		}
 	}
