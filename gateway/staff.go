@@ -54,10 +54,8 @@ const (
 // masked stands for what a customer said of themselves.
 const masked = "•••"
 
-var (
-	eventName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
-	teamName  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-)
+// flowName is what a flow can name a team or an event.
+var flowName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,199}$`)
 
 // The page on which staff answer.
 //
@@ -255,7 +253,7 @@ func (g *Gateway) callsNow(ctx context.Context, team string) (calls, error) {
 
 func (g *Gateway) listHandoffs(c *gin.Context) {
 	team := c.Query("team")
-	if team != "" && !teamName.MatchString(team) {
+	if team != "" && !flowName.MatchString(team) {
 		say(c, http.StatusBadRequest, "team: write a team's name as the flow has it")
 		return
 	}
@@ -353,7 +351,7 @@ func (g *Gateway) takeEvent(c *gin.Context) {
 		say(c, http.StatusBadRequest, err.Error())
 		return
 	}
-	if !eventName.MatchString(in.Name) {
+	if !flowName.MatchString(in.Name) {
 		say(c, http.StatusBadRequest, "name: write the event's name as the flow's `wait` has it: lower-case letters, digits and _, beginning with a letter")
 		return
 	}
