@@ -3,6 +3,7 @@
 package actions
 
 import (
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -24,6 +25,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/tests/kiosk"
 	"github.com/praesenz/parley/tests/system"
 )
 
@@ -71,6 +73,14 @@ func (s *shop) answer(statuses ...int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers = statuses
+}
+
+// forget makes a new beginning.
+func (s *shop) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = nil
+	clear(s.keys)
 }
 
 // requests are those that the shop has seen, and their idempotency keys.
@@ -122,6 +132,29 @@ func TestAWorkerCallsTheStoresService(t *testing.T) {
 		return result, err
 	}
 
+	// A conversation, with a customer at the kiosk.
+	k, err := kiosk.Dial(t.Context(), kiosk.Options{URL: sys.Kiosk, Token: sys.Tokens["till"], Mute: true, Hurry: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if err := k.Start("en"); err != nil {
+		t.Fatal(err)
+	}
+	hearing, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := system.Eventually(hearing, func() error {
+		for _, r := range k.Responses(0) {
+			if strings.Contains(strings.Join(r.Sentences, " "), "Your ticket is A17.") {
+				return nil
+			}
+		}
+		return errors.New("the kiosk has not told the ticket")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.forget()
+
 	// A service that is away for a moment gets the same request again, under the
 	// same key.
 	s.answer(503)
@@ -166,7 +199,7 @@ func TestAWorkerCallsTheStoresService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`outcome="done",store="corner-shop"} 2`, `outcome="not_in_stock",store="corner-shop"} 1`, `outcome="away",store="corner-shop"} 1`} {
+	for _, want := range []string{`outcome="done",store="corner-shop"} 3`, `outcome="not_in_stock",store="corner-shop"} 1`, `outcome="away",store="corner-shop"} 1`} {
 		if !strings.Contains(string(text), `kiosk_action_seconds_count{action="shop.hold_item",`+want) {
 			t.Errorf("/metrics lacks %s", want)
 		}

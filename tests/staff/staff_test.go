@@ -5,8 +5,6 @@ package staff
 import (
 	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -20,10 +18,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 
+	"github.com/praesenz/parley/tests/kiosk"
 	"github.com/praesenz/parley/tests/system"
 	"github.com/praesenz/parley/workflows"
 )
@@ -32,51 +28,7 @@ var update = flag.Bool("update", false, "take the picture in docs/images again")
 
 const patience = 30 * time.Second
 
-// A visit is what a stubConversation begins with.
-type visit struct {
-	Store, Kiosk, Team, Language, Summary string
-	Wait                                  time.Duration
-	Transcript                            []workflows.Line
-}
-
-// stubConversation is a conversation that does nothing but call for staff: it
-// has the names and rules of a real one, and says when and what is asked. Its
-// result is what it was told.
-func stubConversation(ctx workflow.Context, v visit) (told []string, err error) {
-	now := workflow.Now(ctx)
-	call := &workflows.Handoff{ID: "offer_staff-1", Team: v.Team, Step: "offer_staff", Since: now, Until: now.Add(v.Wait), Summary: v.Summary}
-	answered := false
-	if err := workflow.SetQueryHandler(ctx, workflows.StatusQuery, func() (workflows.Status, error) {
-		return workflows.Status{Flow: "help", Step: "offer_staff", Language: v.Language, Handoff: call, Transcript: v.Transcript}, nil
-	}); err != nil {
-		return nil, err
-	}
-	if err := workflow.SetUpdateHandlerWithOptions(ctx, workflows.HandoffUpdate, func(_ workflow.Context, a workflows.HandoffAnswer) error {
-		call, answered = nil, true
-		told = append(told, fmt.Sprintf("%s accepts %s: %t", a.By, a.ID, a.Accept))
-		return nil
-	}, workflow.UpdateHandlerOptions{Validator: func(a workflows.HandoffAnswer) error {
-		switch {
-		case call != nil && call.ID == a.ID:
-			return nil
-		case answered:
-			return temporal.NewApplicationError("somebody has answered this call already", workflows.HandoffAnswered)
-		}
-		return temporal.NewApplicationError("this call has run out", workflows.HandoffOver)
-	}}); err != nil {
-		return nil, err
-	}
-	if err := workflow.UpsertTypedSearchAttributes(ctx, workflows.AttributeStore.ValueSet(v.Store), workflows.AttributeHandoff.ValueSet(v.Team)); err != nil {
-		return nil, err
-	}
-	var event workflows.Event
-	if workflow.GetSignalChannel(ctx, workflows.EventSignal).Receive(ctx, &event); event.Name != "" {
-		told = append(told, fmt.Sprint("event ", event.Name, " ", event.Data))
-	}
-	return told, nil
-}
-
-// A floor is a running parley with conversations that call.
+// A floor is a running parley, with the store in testdata.
 type floor struct {
 	t   *testing.T
 	sys *system.System
@@ -84,30 +36,72 @@ type floor struct {
 }
 
 func open(t *testing.T) *floor {
-	sys := system.Start(t)
-	f := &floor{t, sys, sys.Client(t)}
-	w := worker.New(f.c, "calls", worker.Options{})
-	w.RegisterWorkflowWithOptions(stubConversation, workflow.RegisterOptions{Name: workflows.ConversationType})
-	if err := w.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.Stop)
-	return f
+	sys := system.Start(t, "--store", filepath.Join(system.Root(t), "tests", "staff", "testdata", "store"))
+	return &floor{t, sys, sys.Client(t)}
 }
 
-// call lets a customer at a kiosk call for staff.
-func (f *floor) call(kiosk string, v visit) client.WorkflowRun {
+// A customer talks to a kiosk, by typing.
+type customer struct {
+	*kiosk.Kiosk
+	f   *floor
+	ctx context.Context
+	run client.WorkflowRun
+}
+
+// call lets a customer at a kiosk say what they want, and call for staff.
+func (f *floor) call(name, language, wish string) *customer {
 	f.t.Helper()
-	v.Store, v.Kiosk = f.sys.Store, kiosk
-	id := workflows.ConversationID(v.Store, kiosk)
-	run, err := f.c.ExecuteWorkflow(f.t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: "calls"}, workflows.ConversationType, v)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Minute)
+	f.t.Cleanup(cancel)
+	k, err := kiosk.Dial(ctx, kiosk.Options{URL: f.sys.Kiosk, Token: f.sys.Tokens[name], Mute: true, Hurry: true})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Cleanup(func() {
-		_ = f.c.TerminateWorkflow(context.Background(), id, run.GetRunID(), "the test is over") // most have ended by themselves
+	f.t.Cleanup(k.Close)
+	if err := k.Start(language); err != nil {
+		f.t.Fatal(err)
+	}
+	c := &customer{Kiosk: k, f: f, ctx: ctx}
+	mark := 0
+	for _, text := range []string{wish, phone} {
+		if _, err := k.State(ctx, mark, "listening"); err != nil {
+			f.t.Fatal(err)
+		}
+		mark = k.Mark()
+		if err := k.Type(text); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	c.run = f.c.GetWorkflow(ctx, workflows.ConversationID(f.sys.Store, name), "")
+	return c
+}
+
+// phone is what a customer says of themselves, which staff need not know.
+const phone = "+4915112345678"
+
+// outcome waits for the conversation's end.
+func (c *customer) outcome() string {
+	c.f.t.Helper()
+	var sum workflows.Summary
+	if err := c.run.Get(c.ctx, &sum); err != nil {
+		c.f.t.Fatal(err)
+	}
+	return sum.Outcome
+}
+
+// hears waits until the kiosk has said something.
+func (c *customer) hears(text string) {
+	c.f.t.Helper()
+	c.f.eventually("hear "+text, func() error {
+		var said []string
+		for _, r := range c.Responses(0) {
+			said = append(said, r.Sentences...)
+		}
+		if all := strings.Join(said, " "); !strings.Contains(all, text) {
+			return fmt.Errorf("the kiosk has said %q", all)
+		}
+		return nil
 	})
-	return run
 }
 
 // request asks the gateway and gives the status and the body.
@@ -198,45 +192,36 @@ func TestStaffAnswerACall(t *testing.T) {
 	f := open(t)
 	told := f.events()
 	f.expect(told, "list", `"handoffs":[]`)
-	run := f.call("entrance", visit{
-		Team: "floor", Language: "de", Summary: "Sucht einen Gasgrill und möchte beraten werden.", Wait: time.Hour,
-		Transcript: []workflows.Line{
-			{By: "kiosk", Text: "Was suchen Sie?"},
-			{By: "customer", Text: "einen Grill", How: "spoken"},
-			{By: "customer", Text: "+4915112345678", Sensitive: true},
-		},
-	})
-	f.expect(told, "handoff", `"offer_staff-1"`)
+	c := f.call("entrance", "de", "Ich suche einen Gasgrill für acht Personen")
+	const id = "offer_staff-1"
+	f.expect(told, "handoff", id)
 
 	code, body := f.request("GET", "/v1/staff/handoffs?team=floor", f.sys.StaffToken, "")
-	if code != 200 || !strings.Contains(body, "Gasgrill") || strings.Contains(body, "4915112345678") {
+	if code != 200 || !strings.Contains(body, "Gasgrill") || !strings.Contains(body, `"language":"de"`) || strings.Contains(body, phone[1:]) {
 		t.Errorf("the list: %d %s", code, body)
 	}
 	if _, body := f.request("GET", "/v1/staff/handoffs?team=night", f.sys.StaffToken, ""); strings.Contains(body, "Gasgrill") {
 		t.Errorf("another team sees %s", body)
 	}
-	f.eventually("parley handoff list", func() error {
-		out, err := f.terminal("list")
-		if err == nil && !strings.Contains(out, "Gasgrill") {
-			err = errors.New("it does not list the call")
-		}
-		if err != nil {
-			return fmt.Errorf("%w\n%s", err, out)
-		}
-		return nil
-	})
+	if _, body := f.request("GET", "/v1/staff/handoffs/entrance/"+id, f.sys.StaffToken, ""); !strings.Contains(body, "•••") || strings.Contains(body, phone[1:]) {
+		t.Errorf("the whole call: %s", body)
+	}
+	if out, err := f.terminal("list"); err != nil || !strings.Contains(out, id) {
+		t.Errorf("parley handoff list: %v\n%s", err, out)
+	}
 
-	if out, err := f.terminal("accept", "entrance", "offer_staff-1", "--by", "Ann"); err != nil || !strings.Contains(out, "accept, by Ann") {
+	if out, err := f.terminal("accept", "entrance", id, "--by", "Ann"); err != nil || !strings.Contains(out, "accept, by Ann") {
 		t.Fatalf("parley handoff accept: %v\n%s", err, out)
 	}
-	f.expect(told, "ended", `"offer_staff-1"`)
-	if out, err := f.terminal("accept", "entrance", "offer_staff-1", "--by", "Ann"); err != nil {
+	f.expect(told, "ended", id)
+	c.hears("Es kommt jemand.")
+	if out, err := f.terminal("accept", "entrance", id, "--by", "Ann"); err != nil {
 		t.Errorf("Ann says it again: %v\n%s", err, out)
 	}
-	if out, err := f.terminal("decline", "entrance", "offer_staff-1", "--by", "Bob"); err == nil || !strings.Contains(out, "somebody has answered") {
+	if out, err := f.terminal("decline", "entrance", id, "--by", "Bob"); err == nil || !strings.Contains(out, "somebody has answered") {
 		t.Errorf("Bob is too late: %v\n%s", err, out)
 	}
-	if code, body := f.request("GET", "/v1/staff/handoffs/entrance/offer_staff-1", f.sys.StaffToken, ""); code != http.StatusGone {
+	if code, body := f.request("GET", "/v1/staff/handoffs/entrance/"+id, f.sys.StaffToken, ""); code != http.StatusGone {
 		t.Errorf("an answered call: %d %s", code, body)
 	}
 
@@ -244,17 +229,14 @@ func TestStaffAnswerACall(t *testing.T) {
 	if code, body := f.request("POST", "/v1/kiosks/entrance/events", f.sys.StaffToken, `{"name":"order_ready"}`); code != http.StatusUnauthorized {
 		t.Errorf("staff's token at the door for events: %d %s", code, body)
 	}
-	if code, body := f.request("POST", "/v1/kiosks/entrance/events", f.sys.EventsToken, `{"name":"order_ready","data":17}`); code != http.StatusAccepted {
+	if code, body := f.request("POST", "/v1/kiosks/entrance/events", f.sys.EventsToken, `{"name":"order_ready","data":{"number":17}}`); code != http.StatusAccepted {
 		t.Errorf("an event: %d %s", code, body)
 	}
-	var heard []string
-	if err := run.Get(t.Context(), &heard); err != nil {
-		t.Fatal(err)
+	c.hears("Ihre Bestellung 17 ist fertig.")
+	if got := c.outcome(); got != "handed_off" {
+		t.Errorf("outcome %s", got)
 	}
-	if got, err := json.Marshal(heard); err != nil || string(got) != `["Ann accepts offer_staff-1: true","event order_ready 17"]` {
-		t.Errorf("the conversation was told %s", got)
-	}
-	if code, body := f.request("POST", "/v1/staff/handoffs/entrance/offer_staff-1", f.sys.StaffToken, `{"answer":"decline","by":"Ann"}`); code != http.StatusGone {
+	if code, body := f.request("POST", "/v1/staff/handoffs/entrance/"+id, f.sys.StaffToken, `{"answer":"decline","by":"Ann"}`); code != http.StatusGone {
 		t.Errorf("the customer has left: %d %s", code, body)
 	}
 	if code, body := f.request("POST", "/v1/kiosks/entrance/events", f.sys.EventsToken, `{"name":"order_ready"}`); code != http.StatusNotFound {
@@ -339,43 +321,35 @@ func TestThePage(t *testing.T) {
 	signIn(f.sys.StaffToken)
 	shown("nobody calls", `document.getElementById("waiting").innerText`, "Nobody")
 
-	f.call("entrance", visit{
-		Team: "floor", Language: "tr", Summary: "Looks for a gas grill for eight people and would like advice on the built-in hobs. Has seen the Vulkan 3 and asks whether it can be delivered.", Wait: 4 * time.Minute,
-		Transcript: []workflows.Line{{By: "kiosk", Text: "How can I help you?"}, {By: "customer", Text: "Does the Vulkan 3 come assembled?", How: "spoken"}, {By: "kiosk", Text: "I have not found that in what this store tells me. Shall I call somebody?"}, {By: "customer", Text: "Yes please", How: "spoken"}},
-	})
-	garden := f.call("garden", visit{Team: "garden", Language: "de", Summary: "Wants 40 paving slabs and needs a trolley.", Wait: 80 * time.Second,
-		Transcript: []workflows.Line{{By: "customer", Text: "<b>paving</b> slabs", How: "typed"}}})
+	f.call("entrance", "en", "I am looking for a gas grill for eight people. Can the Vulkan 3 be delivered?")
+	garden := f.call("garden", "de", "40 Gehwegplatten und einen Wagen")
 	shown("both calls", `document.title`, "(2)")
 	shown("its kiosk", `document.querySelector(".where").innerText`, "Entrance")
-	shown("its language", `document.querySelector(".language").innerText`, "Turkish")
-	b.run(`(document.querySelector("details").open = true, "")`)
-	shown("what was said", `document.querySelector(".lines").innerText`, "Does the Vulkan 3")
+	shown("its language", `document.querySelector(".language").innerText`, "English")
 	shown("that it has settled", `String(document.getAnimations().length)`, "0")
 	picture := filepath.Join(f.sys.Dir, "tests", "artifacts", "staff.png")
 	if *update {
 		picture = filepath.Join(f.sys.Dir, "docs", "images", "staff.png")
 	}
 	b.picture(picture)
-	b.run(`(document.querySelectorAll("details")[1].open = true, "")`)
-	shown("a customer's words as text", `document.querySelectorAll(".lines")[1].innerText`, "<b>paving</b> slabs")
+	b.run(`(document.querySelector("details").open = true, "")`)
+	shown("what was said", `document.querySelector(".lines").innerText`, "gas grill for eight")
+	f.call("tools", "en", "<b>a drill</b>")
+	shown("a customer's words as text", `[...document.querySelectorAll(".summary")].map((s) => s.innerText).join()`, "<b>a drill</b>")
 
-	b.run(`([...document.querySelectorAll(".call")].find((c) => c.innerText.includes("paving")).querySelector(".accept").click(), "")`)
+	b.run(`([...document.querySelectorAll(".call")].find((c) => c.innerText.includes("Gehweg")).querySelector(".accept").click(), "")`)
 	shown("the answer", `document.getElementById("notice").innerText`, "knows that you are coming")
-	shown("one is left", `document.title`, "(1)")
-	if err := f.c.SignalWorkflow(t.Context(), garden.GetID(), garden.GetRunID(), workflows.EventSignal, workflows.Event{}); err != nil {
-		t.Fatal(err)
-	}
-	var told []string
-	if err := garden.Get(t.Context(), &told); err != nil || len(told) != 1 || told[0] != "Ann accepts offer_staff-1: true" {
-		t.Errorf("the conversation was told %v, %v", told, err)
-	}
+	shown("two are left", `document.title`, "(2)")
+	garden.hears("Es kommt jemand.")
 
 	do(b, chromedp.EmulateViewport(390, 844))
 	b.picture(filepath.Join(f.sys.Dir, "tests", "artifacts", "staff-phone.png"))
 
-	// Somebody else is faster.
-	if code, body := f.request("POST", "/v1/staff/handoffs/entrance/offer_staff-1", f.sys.StaffToken, `{"answer":"accept","by":"Bob"}`); code != 200 {
-		t.Fatalf("Bob: %d %s", code, body)
+	// Somebody else answers the others.
+	for _, name := range []string{"entrance", "tools"} {
+		if code, body := f.request("POST", "/v1/staff/handoffs/"+name+"/offer_staff-1", f.sys.StaffToken, `{"answer":"decline","by":"Bob"}`); code != 200 {
+			t.Fatalf("Bob at %s: %d %s", name, code, body)
+		}
 	}
 	shown("nobody is left", `document.getElementById("waiting").innerText`, "Nobody")
 	b.run(`(document.getElementById("leave").click(), "")`)
