@@ -187,7 +187,7 @@ func (s *session) attempt(i item) error {
 		TaskQueue:     activities.Queue(s.store, activities.PoolConversation),
 		StaticSummary: fmt.Sprintf("%s at kiosk %s, flow %s %s", s.store, s.kiosk, plan.Flow, plan.Version),
 		Memo:          map[string]any{"flow": plan.Flow, "version": plan.Version, "plan_sha256": plan.SHA256},
-	}, workflows.ConversationType, workflows.Visit{Store: s.store, Kiosk: s.kiosk, Plan: plan, Inputs: inputs})
+	}, workflows.ConversationType, workflows.Visit{Store: s.store, Kiosk: s.kiosk, Plan: plan, Inputs: inputs, TimeZone: s.g.cfg.TimeZone})
 	if err != nil {
 		return fmt.Errorf("start or signal %s: %w", id, err)
 	}

@@ -17,7 +17,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/grpc"
 
 	"github.com/praesenz/parley/flow"
@@ -41,16 +43,26 @@ type Config struct {
 	Temporal Temporal
 	// Plan gives the plan and the inputs with which a kiosk's next conversation
 	// starts.
-	Plan func(ctx context.Context, store, kiosk string) (flow.Plan, map[string]any, error)
+	Plan     func(ctx context.Context, store, kiosk string) (flow.Plan, map[string]any, error)
+	TimeZone string // IANA, of the store's clocks; default UTC
 	// About describes a kiosk to its page. ErrUnknownKiosk refuses the kiosk; nil
 	// knows every kiosk that has a token, by its id.
 	About func(ctx context.Context, store, kiosk string) (About, error)
 	// Probe tells what /health and /ready answer; nil: nothing is there to probe.
 	Probe func(ctx context.Context) Probe
 
+	// Store is whose staff and whose events this gateway takes; needed with either
+	// of the tokens that follow.
+	Store string
+	// StaffToken opens /v1/staff to those who answer a conversation's call for
+	// staff, and EventsToken lets other systems tell a conversation of an event;
+	// at least 16 characters each, and neither the other. Empty: that door is not
+	// there.
+	StaffToken, EventsToken string
+
 	Page     fs.FS                // the kiosk page, served at /; nil: none
 	Media    string               // the folder of the store's pictures and maps, served at /store/media/; empty: none
-	Metrics  *metrics.Metrics     // the six that are shared with the workers
+	Metrics  *metrics.Metrics     // those that are shared with the workers
 	Registry *prometheus.Registry // takes the gateway's own metrics, and is what /metrics serves
 	Logger   *slog.Logger
 
@@ -82,6 +94,9 @@ type Temporal interface {
 	SignalWithStartWorkflow(ctx context.Context, workflowID, signal string, arg any, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	SignalWorkflow(ctx context.Context, workflowID, runID, signal string, arg any) error
 	GetWorkflow(ctx context.Context, workflowID, runID string) client.WorkflowRun
+	ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
+	QueryWorkflow(ctx context.Context, workflowID, runID, query string, args ...any) (converter.EncodedValue, error)
+	UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error)
 }
 
 // Fixed times; each is one that somebody waits for.
@@ -119,6 +134,9 @@ type Gateway struct {
 	watches  map[string]*watch // by workflow id
 
 	probed probeCache
+
+	staff, events *door // nil: not there
+	desk          desk
 }
 
 // New checks the configuration, reporting every fault at once, and makes a
@@ -131,12 +149,17 @@ func New(cfg Config) (*Gateway, error) {
 		}
 	}
 	need(len(cfg.Key) >= 32, "Key: needs at least 32 bytes, from a random source")
-	need(len(cfg.MediaToken) >= 16, "MediaToken: needs at least 16 characters, from a random source")
+	need(len(cfg.MediaToken) >= minToken, "MediaToken: needs at least 16 characters, from a random source")
 	need(cfg.Temporal != nil, "Temporal: is missing; pass a client")
 	need(cfg.Plan != nil, "Plan: is missing; pass where a kiosk's plan comes from")
 	need(cfg.Metrics != nil, "Metrics: is missing; pass metrics.New(Registry)")
 	need(cfg.Registry != nil, "Registry: is missing; pass a prometheus.Registry")
 	need(cfg.Logger != nil, "Logger: is missing; pass a slog.Logger")
+	for name, token := range map[string]string{"StaffToken": cfg.StaffToken, "EventsToken": cfg.EventsToken} {
+		need(token == "" || len(token) >= minToken, name+": needs at least 16 characters, from a random source")
+		need(token == "" || cfg.Store != "", "Store: is missing; name the store that "+name+" is for")
+	}
+	need(cfg.StaffToken == "" || cfg.StaffToken != cfg.EventsToken, "StaffToken: is EventsToken too; make two")
 	need(cfg.MaxSessions >= 0, "MaxSessions: must not be negative; leave it 0 for 5,000")
 	need(cfg.Grace >= 0, "Grace: must not be negative; leave it 0 for 30s")
 	if err := errors.Join(errs...); err != nil {
@@ -165,12 +188,20 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Gateway{
+	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, meters: m, keys: keys{cfg.Key},
 		ctx: ctx, cancel: cancel, dead: make(chan error, 2),
 		sessions: map[string]*session{}, kiosks: map[string]*session{},
 		conns: map[*conn]struct{}{}, watches: map[string]*watch{},
-	}, nil
+	}
+	if cfg.StaffToken != "" {
+		g.staff = newDoor(g, "staff", cfg.StaffToken)
+		g.desk = desk{g: g, listeners: map[*listener]struct{}{}, wake: make(chan struct{}, 1)}
+	}
+	if cfg.EventsToken != "" {
+		g.events = newDoor(g, "events", cfg.EventsToken)
+	}
+	return g, nil
 }
 
 // Start listens and serves until Stop. ctx bounds only the start.

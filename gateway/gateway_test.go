@@ -56,6 +56,9 @@ type stubTemporal struct {
 	signals chan workflows.Signal
 	visits  chan workflows.Visit
 	starts  []client.StartWorkflowOptions
+	events  chan workflows.Event
+	calls   map[string]*workflows.Status // for staff, by workflow id
+	refuse  error                        // of an answer to one
 }
 
 type stubRun struct {
@@ -70,6 +73,7 @@ func newStubTemporal() *stubTemporal {
 	return &stubTemporal{
 		running: map[string]*stubRun{},
 		signals: make(chan workflows.Signal, 1000), visits: make(chan workflows.Visit, 100),
+		events: make(chan workflows.Event, 100), calls: map[string]*workflows.Status{},
 	}
 }
 
@@ -99,6 +103,10 @@ func (s *stubTemporal) SignalWorkflow(_ context.Context, id, _, _ string, arg an
 	}
 	if s.running[id] == nil {
 		return serviceerror.NewNotFound("no workflow " + id)
+	}
+	if e, ok := arg.(workflows.Event); ok {
+		s.events <- e
+		return nil
 	}
 	s.signals <- arg.(workflows.Signal)
 	return nil

@@ -49,6 +49,7 @@ func (g *Gateway) routes() http.Handler {
 		r.GET("/store/media/*file", g.storeMedia)
 		r.HEAD("/store/media/*file", g.storeMedia)
 	}
+	g.staffRoutes(r)
 	if g.cfg.Page != nil {
 		r.NoRoute(page(g.cfg.Page))
 	}
@@ -198,13 +199,17 @@ func page(files fs.FS) gin.HandlerFunc {
 			c.Status(http.StatusMethodNotAllowed)
 			return
 		}
-		h := c.Writer.Header()
-		h.Set("Content-Security-Policy", contentSecurity)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Permissions-Policy", "microphone=(self), camera=(), geolocation=()")
-		h.Set("Cache-Control", "no-cache") // a new release must reach the kiosks
-		c.Status(http.StatusOK)            // gin presets 404 for NoRoute; the file server decides
+		securePage(c.Writer.Header())
+		c.Writer.Header().Set("Permissions-Policy", "microphone=(self), camera=(), geolocation=()")
+		c.Status(http.StatusOK) // gin presets 404 for NoRoute; the file server decides
 		server.ServeHTTP(c.Writer, c.Request)
 	}
+}
+
+// securePage sets the headers of a page of ours.
+func securePage(h http.Header) {
+	h.Set("Content-Security-Policy", contentSecurity)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache") // a new release must reach the kiosks
 }

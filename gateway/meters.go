@@ -22,6 +22,9 @@ type meters struct {
 	cuts                *prometheus.CounterVec // by reason
 	cutTime             prometheus.Histogram
 	resumes             *prometheus.CounterVec
+	requests            *prometheus.CounterVec // at the doors for staff and events, by door and status
+	listeners           prometheus.Gauge
+	listenersDropped    prometheus.Counter
 }
 
 func newMeters(reg prometheus.Registerer) (*meters, error) {
@@ -50,12 +53,18 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 			Name: "parley_gateway_cut_seconds", Help: "From the audio frame or message that cut a response to its clear being written.",
 			Buckets: prometheus.ExponentialBuckets(.00005, 2, 14),
 		}),
-		resumes: counters("resumes_total", "Sessions taken up again, known here or from elsewhere.", "session"),
+		resumes:  counters("resumes_total", "Sessions taken up again, known here or from elsewhere.", "session"),
+		requests: counters("requests_total", "Requests to the doors for staff and for events, by HTTP status.", "door", "code"),
+		listeners: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "parley_gateway_staff_listeners", Help: "Open streams of staff events.",
+		}),
+		listenersDropped: counter("staff_listeners_dropped_total", "Streams of staff events closed because they were not read."),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
 		m.framesIn, m.framesOut, m.refused, m.closed, m.controlOverflow, m.signalOverflow, m.signals,
 		m.signalTime, m.playFull, m.utterances, m.cuts, m.cutTime, m.resumes,
+		m.requests, m.listeners, m.listenersDropped,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

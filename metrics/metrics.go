@@ -1,4 +1,4 @@
-// Package metrics holds the six figures by which a store judges its kiosks, in
+// Package metrics holds the figures by which a store judges its kiosks, in
 // one place, because gateway and workers observe them together.
 package metrics
 
@@ -25,11 +25,15 @@ type Metrics struct {
 	// TTSGeneration is the time in seconds that one segment's audio took to make,
 	// by store.
 	TTSGeneration *prometheus.HistogramVec
+	// ActionTime is the time in seconds of each attempt of an action, by store,
+	// action and outcome: done, cancelled, one of the action's own errors, or the
+	// kind of failure.
+	ActionTime *prometheus.HistogramVec
 	// ActiveSessions is the number of kiosks that are connected.
 	ActiveSessions prometheus.Gauge
 }
 
-// New registers the six metrics. It fails when reg already has one of them.
+// New registers the metrics. It fails when reg already has one of them.
 func New(reg prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		Conversations: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -56,13 +60,18 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 			Help:    "Time to make one segment's audio.",
 			Buckets: []float64{.02, .05, .1, .2, .3, .5, .75, 1, 2, 5, 10},
 		}, []string{"store"}),
+		ActionTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "kiosk_action_seconds",
+			Help:    "Time of one attempt of an action of the catalogue, by outcome.",
+			Buckets: []float64{.02, .05, .1, .2, .3, .5, .75, 1, 2, 5, 10, 30, 60},
+		}, []string{"store", "action", "outcome"}),
 		ActiveSessions: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "kiosk_active_sessions",
 			Help: "Kiosks that are connected.",
 		}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.ActiveSessions} {
+	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.ActionTime, m.ActiveSessions} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -26,20 +26,24 @@ type Work struct {
 	Transcribe func(context.Context, activities.TranscribeInput) (activities.TranscribeResult, error)
 	Retrieve   func(context.Context, activities.RetrieveInput) (activities.RetrieveResult, error)
 	Generate   func(context.Context, activities.GenerateInput) (activities.GenerateResult, error)
+	Understand func(context.Context, activities.UnderstandInput) (activities.UnderstandResult, error)
 	Speak      func(context.Context, activities.SpeakInput) (activities.SpeakResult, error)
 	Perform    func(context.Context, activities.PerformInput) (activities.PerformResult, error)
+	Call       func(context.Context, activities.CallInput) (activities.CallResult, error)
 }
 
 // Slots is how many requests each pool works on at once when Config does not
-// say. Speak and Perform last as long as their audio plays, so they have as many
-// as there may be kiosks talking; the servers behind them bound the load.
+// say. Speak lasts as long as its audio plays and Perform as long as a kiosk's
+// session, so they have as many as there may be kiosks talking, or at all; the
+// servers behind them bound the load.
 var Slots = map[activities.Pool]int{
 	activities.PoolConversation: 100,
 	activities.PoolSTT:          32,
 	activities.PoolRetrieval:    32,
 	activities.PoolLLM:          16,
 	activities.PoolTTS:          128,
-	activities.PoolAvatar:       128,
+	activities.PoolAvatar:       1000,
+	activities.PoolAction:       32,
 }
 
 // Config says which pools of which store a worker serves.
@@ -90,11 +94,13 @@ func (w Work) missing(pool activities.Pool) bool {
 	case activities.PoolRetrieval:
 		return w.Retrieve == nil
 	case activities.PoolLLM:
-		return w.Generate == nil
+		return w.Generate == nil || w.Understand == nil
 	case activities.PoolTTS:
 		return w.Speak == nil
 	case activities.PoolAvatar:
 		return w.Perform == nil
+	case activities.PoolAction:
+		return w.Call == nil
 	}
 	return false
 }
@@ -150,10 +156,13 @@ func register(w worker.Worker, pool activities.Pool, work Work) {
 		w.RegisterActivityWithOptions(work.Retrieve, as(activities.Retrieve))
 	case activities.PoolLLM:
 		w.RegisterActivityWithOptions(work.Generate, as(activities.Generate))
+		w.RegisterActivityWithOptions(work.Understand, as(activities.Understand))
 	case activities.PoolTTS:
 		w.RegisterActivityWithOptions(work.Speak, as(activities.Speak))
 	case activities.PoolAvatar:
 		w.RegisterActivityWithOptions(work.Perform, as(activities.Perform))
+	case activities.PoolAction:
+		w.RegisterActivityWithOptions(work.Call, as(activities.Call))
 	}
 }
 

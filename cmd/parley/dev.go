@@ -32,6 +32,8 @@ type devFlags struct {
 	log                         logFlags
 	temporal                    temporalFlags
 	models                      modelFlags
+	actions                     actionFlags
+	doors                       doorFlags
 	store, data                 string
 	listen, media, speechListen string
 	temporalPort, uiPort        int
@@ -67,6 +69,8 @@ Every flag can be set in the environment too: --stt-model is PARLEY_STT_MODEL.`,
 	flags.StringVar(&f.readyFile, "ready-file", "", "write the addresses there, as JSON, when everything answers")
 	f.temporal.bind(flags, "", " (default: a development server of its own)")
 	f.models.bind(flags, " (default: an embedded one)")
+	f.actions.bind(flags)
+	f.doors.bind(flags, "default: one of its own, in --data")
 	f.log.bind(flags, "warn", "text")
 	return cmd
 }
@@ -100,6 +104,18 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 		return err
 	}
 	mediaToken := fmt.Sprintf("%x", workerToken)
+	if err := f.doors.read(); err != nil {
+		return err
+	}
+	for file, token := range map[string]*string{staffKey: &f.doors.staff, eventsKey: &f.doors.events} {
+		if *token == "" {
+			b, err := secret(f.data, file)
+			if err != nil {
+				return err
+			}
+			*token = devToken(b)
+		}
+	}
 	if err := portsFree(map[string]*string{"--listen": &f.listen, "--media": &f.media, "--speech-listen": &f.speechListen}); err != nil {
 		return err
 	}
@@ -167,6 +183,7 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 	}
 	gw, err := gateway.New(gateway.Config{
 		Addr: f.listen, MediaAddr: f.media, Key: key, MediaToken: mediaToken,
+		Store: s.ID, TimeZone: s.TimeZone, StaffToken: f.doors.staff, EventsToken: f.doors.events,
 		Temporal: temporal, Plan: plans(s, logger), About: about(s),
 		Probe: probe(f.models, index), Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"),
 		Metrics: meters, Registry: registry, Logger: logger.With("part", "gateway"),
@@ -182,7 +199,7 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 	// Workers.
 	gateways := media.NewClient(mediaToken)
 	later(func() { gateways.Close() })
-	jobs, thinks, err := work(ctx, f.models, nil, index, s, gateways, meters, logger)
+	jobs, thinks, err := work(ctx, f.models, f.actions, nil, index, s, gateways, meters, logger)
 	if err != nil {
 		return err
 	}
@@ -204,6 +221,7 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 
 	ready := readiness{
 		Store: s.ID, Page: "http://" + gw.Addr(), Kiosk: "ws://" + gw.Addr() + "/v1/kiosk", Tokens: map[string]string{},
+		StaffToken: f.doors.staff, EventsToken: f.doors.events,
 		Temporal: f.temporal.address, Speech: f.models.speech, SpeechKey: f.models.speechKey, LLM: thinks,
 	}
 	if server != nil {
@@ -235,17 +253,25 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 	}
 }
 
+// Files in --data of the tokens that `parley dev` makes for itself.
+const staffKey, eventsKey = "staff.key", "events.key"
+
+// devToken is short enough to be typed.
+func devToken(key []byte) string { return fmt.Sprintf("%x", key[:16]) }
+
 // readiness is what is known once everything answers.
 type readiness struct {
-	Store     string            `json:"store"`
-	Page      string            `json:"page"`
-	Kiosk     string            `json:"kiosk"`
-	Tokens    map[string]string `json:"tokens"` // by kiosk
-	Temporal  string            `json:"temporal"`
-	UI        string            `json:"ui"`
-	Speech    string            `json:"speech"`
-	SpeechKey string            `json:"speech_key"`
-	LLM       string            `json:"llm"`
+	Store       string            `json:"store"`
+	Page        string            `json:"page"`
+	Kiosk       string            `json:"kiosk"`
+	Tokens      map[string]string `json:"tokens"` // by kiosk
+	StaffToken  string            `json:"staff_token"`
+	EventsToken string            `json:"events_token"`
+	Temporal    string            `json:"temporal"`
+	UI          string            `json:"ui"`
+	Speech      string            `json:"speech"`
+	SpeechKey   string            `json:"speech_key"`
+	LLM         string            `json:"llm"`
 }
 
 // write puts the addresses into a file that is there only once it is complete.
@@ -274,6 +300,7 @@ func (r readiness) print(out io.Writer, s *store.Store, uses, filled []string, d
 		line("", fmt.Sprintf("(this is %q; for %s: parley token KIOSK)", s.Kiosks[0].ID, strings.Join(others, ", ")))
 	}
 	line("token", r.Tokens[s.Kiosks[0].ID])
+	line("staff", page+"/staff/  token "+r.StaffToken)
 	if r.UI != "" {
 		line("operator", strings.Replace(r.UI, "127.0.0.1", "localhost", 1)+"/namespaces/default/workflows")
 	} else {

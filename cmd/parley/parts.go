@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ollama/ollama/api"
 
 	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/activities/action"
 	"github.com/praesenz/parley/activities/avatar"
 	"github.com/praesenz/parley/activities/llm"
 	"github.com/praesenz/parley/activities/retrieval"
@@ -30,7 +33,7 @@ import (
 
 // work makes what a worker's pools need, and says for people which language
 // model is in use.
-func work(ctx context.Context, m modelFlags, pools []activities.Pool, index retrieval.Index,
+func work(ctx context.Context, m modelFlags, a actionFlags, pools []activities.Pool, index retrieval.Index,
 	st *store.Store, gateways *media.Client, meters *metrics.Metrics, logger *slog.Logger,
 ) (w worker.Work, thinks string, err error) {
 	serves := func(pool activities.Pool) bool { return len(pools) == 0 || slices.Contains(pools, pool) }
@@ -59,6 +62,7 @@ func work(ctx context.Context, m modelFlags, pools []activities.Pool, index retr
 		faults = append(faults, err)
 		if err == nil {
 			w.Generate = llm.New(model, gateways, logger).Generate
+			w.Understand = llm.NewUnderstander(model, logger).Understand
 			thinks = why
 		}
 	}
@@ -83,7 +87,56 @@ func work(ctx context.Context, m modelFlags, pools []activities.Pool, index retr
 	if serves(activities.PoolAvatar) {
 		w.Perform = avatar.New(gateways, logger).Perform
 	}
+	if serves(activities.PoolAction) {
+		catalogue, err := catalogues(st, logger)
+		faults = append(faults, err)
+		if err == nil {
+			caller, err := action.New(action.Config{
+				Catalogue: catalogue, URLs: a.urls, Secrets: a.secrets,
+				OnCalled: func(store, name, outcome string, seconds float64) {
+					meters.ActionTime.WithLabelValues(store, name, outcome).Observe(seconds)
+				},
+			}, logger)
+			faults = append(faults, err)
+			if err == nil {
+				w.Call = caller.Call
+			}
+		}
+	}
 	return w, thinks, errors.Join(faults...)
+}
+
+// catalogues gives a store's actions, read anew when they have changed. A change
+// with mistakes keeps the last good ones in use. It fails when there are none to
+// begin with.
+func catalogues(s *store.Store, logger *slog.Logger) (func() *flow.Catalogue, error) {
+	var mu sync.Mutex
+	var last *flow.Catalogue
+	var stamp string
+	read := func() error {
+		folder := filepath.Join(s.Dir(), cmp.Or(s.Actions, store.ActionsDir))
+		now, err := store.Stamp(folder)
+		if err != nil || last != nil && now == stamp {
+			return err
+		}
+		stamp = now
+		fresh, err := s.Catalogue()
+		if err == nil {
+			last = fresh
+		}
+		return err
+	}
+	if err := read(); err != nil {
+		return nil, err
+	}
+	return func() *flow.Catalogue {
+		mu.Lock()
+		defer mu.Unlock()
+		if err := read(); err != nil {
+			logger.Warn("action catalogue has mistakes; the last good one stays in use", "store", s.ID, "error", err)
+		}
+		return last
+	}, nil
 }
 
 func (m modelFlags) llmConfig() llm.Config {

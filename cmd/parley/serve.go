@@ -33,6 +33,7 @@ func gatewayCommand() *cobra.Command {
 		logs                              logFlags
 		temporal                          temporalFlags
 		models                            modelFlags
+		doors                             doorFlags
 		dir, listen, mediaAddr, advertise string
 	)
 	cmd := &cobra.Command{
@@ -40,7 +41,8 @@ func gatewayCommand() *cobra.Command {
 		Short: "Run a gateway: kiosks' WebSockets, the media plane, the page",
 		Long: `Run a gateway: kiosks' WebSockets, the media plane and the page. Its secrets come
 from the environment only: PARLEY_KIOSK_KEY, from which kiosks' tokens are made,
-and PARLEY_MEDIA_TOKEN, which the workers present.`,
+and PARLEY_MEDIA_TOKEN, which the workers present; the tokens of staff and of other
+systems also from files.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := logs.begin(cmd)
@@ -49,6 +51,9 @@ and PARLEY_MEDIA_TOKEN, which the workers present.`,
 			}
 			key, err := parseSecret("PARLEY_KIOSK_KEY", os.Getenv("PARLEY_KIOSK_KEY"))
 			if err != nil {
+				return err
+			}
+			if err := doors.read(); err != nil {
 				return err
 			}
 			ctx := cmd.Context()
@@ -74,6 +79,7 @@ and PARLEY_MEDIA_TOKEN, which the workers present.`,
 			gw, err := gateway.New(gateway.Config{
 				Addr: listen, MediaAddr: mediaAddr, AdvertiseMedia: advertise,
 				Key: key, MediaToken: os.Getenv("PARLEY_MEDIA_TOKEN"),
+				Store: s.ID, TimeZone: s.TimeZone, StaffToken: doors.staff, EventsToken: doors.events,
 				Temporal: client, Plan: plans(s, logger), About: about(s), Probe: probe(models, index),
 				Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"), Metrics: meters, Registry: registry, Logger: logger,
 			})
@@ -100,6 +106,7 @@ and PARLEY_MEDIA_TOKEN, which the workers present.`,
 	f.StringVar(&advertise, "advertise-media", "", "HOST:PORT under which workers reach --media (default: the address it listens on)")
 	temporal.bind(f, "127.0.0.1:7233", "")
 	models.bind(f, "")
+	doors.bind(f, "without one that door is not there")
 	logs.bind(f, "info", "json")
 	return cmd
 }
@@ -110,6 +117,7 @@ func workerCommand() *cobra.Command {
 		logs              logFlags
 		temporal          temporalFlags
 		models            modelFlags
+		actions           actionFlags
 		dir, data, listen string
 		pools             []string
 		slots             map[string]int
@@ -161,7 +169,7 @@ is the token that the gateways expect.`,
 			gateways := media.NewClient(token)
 			defer gateways.Close()
 			var thinks string
-			if c.Work, thinks, err = work(ctx, models, c.Pools, index, s, gateways, meters, logger); err != nil {
+			if c.Work, thinks, err = work(ctx, models, actions, c.Pools, index, s, gateways, meters, logger); err != nil {
 				return err
 			}
 			w, err := worker.New(c)
@@ -195,6 +203,7 @@ is the token that the gateways expect.`,
 	f.StringToIntVar(&slots, "slots", nil, "requests at once, by pool: llm=4,tts=8")
 	temporal.bind(f, "127.0.0.1:7233", "")
 	models.bind(f, "")
+	actions.bind(f)
 	logs.bind(f, "info", "json")
 	return cmd
 }

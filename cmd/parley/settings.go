@@ -95,6 +95,51 @@ func (m *modelFlags) bindIndex(f *pflag.FlagSet) {
 	f.StringVar(&m.qdrantKey, "qdrant-key", "", "its API key")
 }
 
+// actionFlags say where the services of the action catalogue are, and with which
+// secrets.
+type actionFlags struct {
+	secrets string
+	urls    map[string]string
+}
+
+func (a *actionFlags) bind(f *pflag.FlagSet) {
+	f.StringVar(&a.secrets, "secrets", "", "folder with a file for each secret of the action catalogue (else PARLEY_SECRET_<NAME> in the environment)")
+	f.StringToStringVar(&a.urls, "action-url", nil, "where a service of the action catalogue is, in place of its own url: SERVICE=URL; repeat it for several")
+}
+
+// doorFlags hold the tokens of the gateway's doors for staff and for events, or
+// the files in which they are.
+type doorFlags struct{ staff, events, staffFile, eventsFile string }
+
+func (d *doorFlags) bind(f *pflag.FlagSet, without string) {
+	f.StringVar(&d.staffFile, "staff-token-file", "", "file with the token of those who answer calls for staff, at /staff; else PARLEY_STAFF_TOKEN in the environment ("+without+")")
+	f.StringVar(&d.eventsFile, "events-token-file", "", "file with the token of systems that tell conversations of events; else PARLEY_EVENTS_TOKEN in the environment ("+without+")")
+}
+
+// read gives both tokens, each empty where there is none.
+func (d *doorFlags) read() error {
+	var faults [2]error
+	d.staff, faults[0] = token("--staff-token-file", d.staffFile, "PARLEY_STAFF_TOKEN")
+	d.events, faults[1] = token("--events-token-file", d.eventsFile, "PARLEY_EVENTS_TOKEN")
+	return errors.Join(faults[:]...)
+}
+
+// token reads a token from a file, or else from the environment.
+func token(option, file, variable string) (string, error) {
+	if file == "" {
+		return os.Getenv(variable), nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", option, err)
+	}
+	t := strings.TrimSpace(string(b))
+	if t == "" {
+		return "", fmt.Errorf("%s: %s is empty; write the token into it", option, file)
+	}
+	return t, nil
+}
+
 // secret reads a secret that lasts from run to run, making it the first time.
 func secret(data, name string) ([]byte, error) {
 	path := filepath.Join(data, name)

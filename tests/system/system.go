@@ -23,15 +23,17 @@ import (
 
 // Addresses is what `parley dev --ready-file` writes when everything answers.
 type Addresses struct {
-	Store     string            `json:"store"`
-	Page      string            `json:"page"`   // http://host:port
-	Kiosk     string            `json:"kiosk"`  // ws://host:port/v1/kiosk
-	Tokens    map[string]string `json:"tokens"` // by kiosk
-	Temporal  string            `json:"temporal"`
-	UI        string            `json:"ui"`
-	Speech    string            `json:"speech"`
-	SpeechKey string            `json:"speech_key"`
-	LLM       string            `json:"llm"`
+	Store       string            `json:"store"`
+	Page        string            `json:"page"`   // http://host:port
+	Kiosk       string            `json:"kiosk"`  // ws://host:port/v1/kiosk
+	Tokens      map[string]string `json:"tokens"` // by kiosk
+	StaffToken  string            `json:"staff_token"`
+	EventsToken string            `json:"events_token"`
+	Temporal    string            `json:"temporal"`
+	UI          string            `json:"ui"`
+	Speech      string            `json:"speech"`
+	SpeechKey   string            `json:"speech_key"`
+	LLM         string            `json:"llm"`
 }
 
 // A System is a running parley.
