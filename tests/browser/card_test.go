@@ -29,8 +29,11 @@ import (
 )
 
 // stubTemporal takes the gateway's signals, so that the test is the
-// conversation; its one conversation never ends.
-type stubTemporal struct{ signals chan workflows.Signal }
+// conversation; its one conversation never ends. What staff ask is not answered.
+type stubTemporal struct {
+	gateway.Temporal
+	signals chan workflows.Signal
+}
 
 type stubRun struct{ client.WorkflowRun }
 
