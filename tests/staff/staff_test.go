@@ -302,7 +302,7 @@ func (b *browser) picture(path string) {
 
 func TestThePage(t *testing.T) {
 	f := open(t)
-	b := f.browse(1100, 910)
+	b := f.browse(1100, 600)
 	shown := func(what, expression, part string) {
 		t.Helper()
 		f.eventually(what, func() error {
