@@ -73,7 +73,7 @@ vars: {hits: list(passage), answer: text, found: object, ticket: string, told: s
 `
 
 var (
-	anew    = []string{"question", "sure", "again", "colour"}                             // asked each time
+	anew    = []string{"question", "sure", "again", "colour"}                            // asked each time
 	once    = []string{"count", "length", "price", "day", "at", "name", "code", "phone"} // skipped when known
 	texts   = []string{"slots.question", "slots.name", "slots.code", "vars.answer", "vars.told", "vars.ticket"}
 	gesture = []string{"wave", "nod", "shake", "point", "shrug", "think", "smile"}
