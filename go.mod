@@ -28,7 +28,7 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
-require github.com/nyaruka/phonenumbers v1.8.1 // indirect
+require github.com/nyaruka/phonenumbers v1.8.1
 
 require (
 	github.com/dlclark/regexp2/v2 v2.5.2 // indirect

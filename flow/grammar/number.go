@@ -188,7 +188,6 @@ func (p *numberParser) belowHundred() (int, bool) {
 
 // frenchBelowHundred counts in scores: soixante-dix, quatre-vingts.
 func (p *numberParser) frenchBelowHundred() (int, bool) {
-	before := p.at
 	n, ok := p.value(0, 99)
 	if !ok {
 		return 0, false
@@ -208,7 +207,7 @@ func (p *numberParser) frenchBelowHundred() (int, bool) {
 	case n < 20:
 		return n, true
 	}
-	before = p.at
+	before := p.at
 	et := p.next(p.lang.and)
 	rest, ok := p.value(1, most)
 	switch {
