@@ -128,6 +128,11 @@ func (p *Program) FromModel(h Heard, intent string, values map[string]any) Under
 		if why != "" {
 			return Understanding{Why: why}
 		}
+		for name, v := range l.told() { // what the grammar was sure of stands
+			if _, ok := told[name]; !ok {
+				told[name] = v
+			}
+		}
 		told[l.asked] = text
 	}
 	switch {

@@ -31,11 +31,13 @@ type reader struct {
 	now      time.Time
 	options  []string // what a string can be, where that is known
 	ordinals bool     // the values are on the screen: "the second one"
+	accepts  func(v any) bool
 }
 
 // reader reads one of the plan's slots as it is asked for at the step.
 func (l *listener) reader(name string) reader {
-	r := reader{slot: l.plan.Slots[name], plan: l.plan, lang: l.Language, now: l.Now}
+	r := reader{slot: l.plan.Slots[name], plan: l.plan, lang: l.Language, now: l.Now,
+		accepts: func(v any) bool { return l.program.refuses(name, v) == "" }}
 	if name == l.asked && l.collect != nil {
 		r.options = l.Options
 		r.ordinals = l.collect.Buttons || len(l.Options) > 0
@@ -122,7 +124,7 @@ func (r reader) exact(said grammar.Words) (any, bool) {
 		if at, ok := said.Choice(len(choices)); ok && r.ordinals {
 			return choices[at], true
 		}
-		return nil, false
+		return r.sameChoice(said)
 	}
 	switch r.slot.Type {
 	case "bool":
@@ -130,7 +132,35 @@ func (r reader) exact(said grammar.Words) (any, bool) {
 	case "int", "number", "amount", "date", "time":
 		found := said.Values(string(r.slot.Type), r.now)
 		if len(found) == 1 && found[0].Value != nil && said.Alone(found[0]) {
-			return found[0].Value, true
+			return r.reading(found[0]), true
+		}
+	}
+	return nil, false
+}
+
+// reading is a value's reading that the slot's rules accept: "half past six" is
+// in the morning where only mornings are valid.
+func (r reader) reading(f grammar.Found) any {
+	if f.Other != nil && !r.accepts(f.Value) && r.accepts(f.Other) {
+		return f.Other
+	}
+	return f.Value
+}
+
+// sameChoice finds the one choice that is a time, day or number which the words
+// tell: "halb drei" is the option "14:30".
+func (r reader) sameChoice(said grammar.Words) (any, bool) {
+	for _, kind := range []string{"time", "date", "number"} {
+		f, ok := said.One(kind, r.now)
+		if !ok {
+			continue
+		}
+		for _, v := range []any{f.Value, f.Other} {
+			for _, choice := range r.choices() {
+				if n, isNumber := v.(float64); v != nil && (choice == v || isNumber && strconv.FormatFloat(n, 'f', -1, 64) == choice) {
+					return choice, true
+				}
+			}
 		}
 	}
 	return nil, false
@@ -164,8 +194,8 @@ func (r reader) loose(said grammar.Words) (v any, why string) {
 		}
 		return nil, "it is neither yes nor no"
 	case "int", "number", "amount", "date", "time":
-		if v, ok := said.One(string(r.slot.Type), r.now); ok {
-			return v, ""
+		if f, ok := said.One(string(r.slot.Type), r.now); ok {
+			return r.reading(f), ""
 		}
 		return nil, fmt.Sprintf("it holds not one %s, but %d", r.slot.Type, len(said.Values(string(r.slot.Type), r.now)))
 	}
@@ -235,12 +265,6 @@ func (r reader) choice(said grammar.Words, around int) (any, string) {
 	return nil, fmt.Sprintf("it could be %s", strings.Join(found, " or "))
 }
 
-// A claim is a value and the words that tell it.
-type claim struct {
-	value    any
-	from, to int
-}
-
 // told finds the values of a sentence whose types are clear: of the slot that is
 // asked for, where it has such a type, and of those that may be told too. Days
 // are read before times, and both before numbers, so that "four people at seven"
@@ -251,15 +275,15 @@ func (l *listener) told() map[string]any {
 		return values
 	}
 	slots := append([]string{l.asked}, l.collect.Also...)
-	var taken []claim
+	var taken []grammar.Found
 	free := func(from, to int) bool {
-		return !slices.ContainsFunc(taken, func(c claim) bool { return from < c.to && c.from < to })
+		return !slices.ContainsFunc(taken, func(f grammar.Found) bool { return from < f.To && f.From < to })
 	}
 	for _, kind := range []Type{"date", "time", "amount", "number", "int"} {
-		var found []claim
+		var found []grammar.Found
 		for _, f := range l.words.Values(string(kind), l.Now) {
 			if f.Value != nil && !f.Weak && free(f.From, f.To) {
-				found = append(found, claim{f.Value, f.From, f.To})
+				found = append(found, f)
 			}
 		}
 		var of []string
@@ -271,7 +295,7 @@ func (l *listener) told() map[string]any {
 		if kind != "number" && kind != "int" {
 			taken = append(taken, found...) // a time is no number, whether a slot is for it or not
 		}
-		assign(values, of, found, l.asked)
+		l.assign(values, of, found)
 		if kind == "number" && len(of) > 0 {
 			taken = append(taken, found...)
 		}
@@ -283,8 +307,8 @@ func (l *listener) told() map[string]any {
 			if v, why := r.choice(l.words, l.words.Len()); why == "" {
 				values[name] = v
 			}
-		case r.slot.Normalise == grammar.Email, r.slot.Normalise == grammar.E164:
-			if v, ok := l.words.Spelled(r.slot.Normalise); ok {
+		case r.slot.Normalise == grammar.Email, r.slot.Normalise == grammar.E164, r.spelled() != "" && r.slot.Pattern != "":
+			if v, ok := l.words.Spelled(r.slot.Normalise); ok && r.accepts(v) {
 				values[name] = v
 			}
 		}
@@ -294,15 +318,15 @@ func (l *listener) told() map[string]any {
 
 // assign gives values to slots of their type: as many as there are slots, in
 // order; or a single one to the slot that is asked for, or to the only slot.
-func assign(values map[string]any, slots []string, found []claim, asked string) {
+func (l *listener) assign(values map[string]any, slots []string, found []grammar.Found) {
 	switch {
 	case len(found) == 0 || len(slots) == 0:
 	case len(found) == len(slots):
 		for i, name := range slots {
-			values[name] = found[i].value
+			values[name] = l.reader(name).reading(found[i])
 		}
-	case len(found) == 1 && slots[0] == asked:
-		values[asked] = found[0].value
+	case len(found) == 1 && slots[0] == l.asked:
+		values[l.asked] = l.reader(l.asked).reading(found[0])
 	}
 }
 

@@ -231,7 +231,7 @@ func (l *listener) intent(said grammar.Words) (Understanding, bool) {
 		if in.Correct != nil && in.Then == "" {
 			continue // it needs a value, which correction looks for
 		}
-		if slices.ContainsFunc(l.phrases(in), said.Is) {
+		if said.Means(in.Name) || slices.ContainsFunc(byLanguage(in.Phrases, l.Language), said.Is) {
 			u := Understanding{OK: true, Intent: in.Name}
 			if !in.setsLanguage() {
 				return u, true
@@ -378,7 +378,11 @@ func (l *listener) contained() Understanding {
 		values[l.asked] = v
 	}
 	if len(values) == 0 {
-		return Understanding{Why: why}
+		u := Understanding{Why: why}
+		if digits, ok := l.words.Spelled(grammar.Digits); ok && r.slot.Normalise == grammar.E164 && len(digits) > 3 {
+			u.Invalid = digits // a number was said, but one that cannot be dialled
+		}
+		return u
 	}
 	return l.accept(values)
 }

@@ -61,23 +61,32 @@ func (w Words) Times(now time.Time) []Found {
 			i++
 			continue
 		}
-		minute := m.minute
+		minute, other := m.minute, -1
 		if !m.sure {
 			minute = meant12(minute, part, now)
+			if part == anyPart && m.minute < 13*60 {
+				other = (minute + 12*60) % (24 * 60)
+			}
 		}
 		to := i + m.used
-		for to < len(w.list) { // "in the evening" belongs to it
+		for to < len(w.list) && w.lang != turkish { // "in the evening" belongs to it
 			n := max(w.anyAt(to, w.lang.clock.am), w.anyAt(to, w.lang.clock.pm))
 			if n == 0 {
 				break
 			}
 			to += n
 		}
-		out = append(out, Found{Value: fmt.Sprintf("%02d:%02d", minute/60%24, minute%60), From: i, To: to, Weak: m.weak})
+		f := Found{Value: timeOfDay(minute), From: i, To: to, Weak: m.weak}
+		if other >= 0 {
+			f.Other = timeOfDay(other)
+		}
+		out = append(out, f)
 		i = to
 	}
 	return out
 }
+
+func timeOfDay(minute int) string { return fmt.Sprintf("%02d:%02d", minute/60%24, minute%60) }
 
 // Parts of the day.
 const (
@@ -154,6 +163,9 @@ func (w Words) moment(i int, now time.Time) moment {
 	}
 	m.used += at - i
 	end := i + m.used
+	if w.lang == turkish { // "gece iki" is a time, "iki gece" are two nights
+		return m
+	}
 	if n := w.anyAt(end, w.lang.clock.pm); n > 0 && !m.sure && m.minute < 13*60 {
 		m.minute, m.sure, m.weak = m.minute%(12*60)+12*60, true, false
 		m.used += n

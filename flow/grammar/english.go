@@ -1,5 +1,7 @@
 package grammar
 
+import "regexp"
+
 var english = &lang{
 	yes: []string{"yes", "yeah", "yep", "yup", "yes i do", "yes i would", "sure", "of course", "certainly", "definitely", "absolutely",
 		"correct", "right", "thats right", "that is right", "thats correct", "that is correct", "exactly", "i do", "please do", "go ahead", "ok", "okay",
@@ -9,7 +11,7 @@ var english = &lang{
 	fillers: phrases("thank you very much", "thank you", "i would like to", "id like to", "i want to", "i would like", "id like",
 		"i want", "please", "thanks", "uhm", "uh", "um", "hmm", "er", "ah", "oh", "well", "okay", "ok", "so", "hey", "just", "can i have",
 		"could i have", "i think", "i guess", "its", "it is", "that would be", "thatd be", "make it", "lets say", "lets do"),
-	counted:   set("people persons person guests guest of us pieces times nights days"),
+	counted:   set("person night day piece people persons person guests guest of us pieces times nights days"),
 	or:        set("or"),
 	particles: set("at on in the for by around about of a an to from until till this and with"),
 	numbers: merge(table(0, "zero/nought/nil one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"),
@@ -88,6 +90,11 @@ var english = &lang{
 				"i didnt get that", "i didnt understand", "i did not understand"},
 			"language": {"change the language", "another language", "change language", "other language", "a different language", "different language", "switch language", "switch the language"},
 			"correct":  {"i made a mistake", "thats a mistake", "that was wrong", "i want to change something", "i want to correct something", "can i change that", "can i correct that", "let me correct that"},
+		},
+		asks: map[string]*regexp.Regexp{
+			"human":  ask(`(?:(?:can|could|may|might) (?:i|we) (?:please )?|(?:i|we) (?:want|need|have|wish|would like|d like) to |(?:let|id like) (?:me |to )?|is it possible to |please )?(?:just )?(?:talk|speak|chat) (?:to|with) (?:a |an |any |some |the |your |one of your |one of the )?(?:real |actual |human |living )?(?:person|human|human being|somebody|someone|somebody else|someone else|anybody|anyone|body|one|people|staff|member of staff|staff member|employee|employees|assistant|colleague|colleagues|clerk|shop assistant|sales assistant|agent|manager|operator|representative)(?: here| please| who works here| instead| from (?:the |your )?staff| real)?|(?:can|could|would|will) (?:you )?(?:please )?(?:get|call|fetch|send|find) (?:me )?(?:a |an |some )?(?:person|human|somebody|someone|staff|member of staff|assistant|colleague|employee|manager)(?: please| over| here)?|(?:i )?(?:want|need|id like) (?:a |an |some )?(?:real |actual )?(?:person|human|human being|member of staff|employee|assistant|colleague)(?: to help me)?|(?:get|call|fetch|find) (?:me )?(?:a |an |some )?(?:person|human|somebody|someone|staff|member of staff|assistant|colleague|employee|manager)(?: please)?|(?:can|could) (?:somebody|someone|anybody|anyone)(?: else)?(?: here)? (?:please )?help(?: me| us)?`),
+			"repeat": ask(`(?:(?:can|could|would|will) you (?:please )?|please )?(?:repeat|say) (?:that|it|this|the question|what you said|yourself)?(?: for me)?(?: once more| one more time| again| please)*|(?:sorry )?(?:i )?(?:didnt|did not|couldnt|could not|cant|cannot) (?:quite )?(?:hear|catch|get|understand) (?:you|that|it|what you said|the question|a word)(?: properly)?|(?:sorry )?what(?: did you (?:just )?say| was that| was the question)(?: again)?|(?:what|how|come) again`),
+			"cancel": ask(`(?:can|could|may) (?:i|we|you) (?:please )?(?:cancel|stop|abort)(?: that| it| this| here| please)*|(?:i |we )?(?:want|need|would like|d like|id like) to (?:cancel|stop|quit|abort|leave)(?: that| it| this| here| now)*|(?:please )?(?:cancel|stop|abort|forget|drop)(?: that| it| this| everything| the whole thing| all of it)?(?: please| now)*|i(?:ve| have)? changed my mind|i dont want (?:that|it|this|to|to go on|to continue)(?: any ?more| after all)?|lets (?:leave it|stop|forget it|forget about it)`),
 		},
 		corrects: phrases("no i meant to say", "no i meant", "no i mean", "i meant to say", "i meant", "i mean", "sorry i meant", "sorry i mean", "no sorry", "no wait", "oh wait", "wait", "correction", "i said",
 			"no i said", "let me correct that", "change it to", "change that to", "make that", "i wanted to say"),

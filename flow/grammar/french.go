@@ -1,5 +1,7 @@
 package grammar
 
+import "regexp"
+
 var french = &lang{
 	yes: []string{"oui", "ouais", "bien sûr", "daccord", "volontiers", "avec plaisir", "exactement", "tout à fait", "ok", "okay", "oui merci", "oui bien sûr", "cest ça", "oui cest ça", "cest exact", "exact",
 		"cest correct", "correct", "cest juste", "certainement", "absolument", "parfait", "pourquoi pas", "mais oui", "ça marche", "entendu", "si", "oui volontiers", "je veux bien"},
@@ -7,7 +9,7 @@ var french = &lang{
 		"pas aujourdhui", "cest incorrect", "ce nest pas exact", "pas exactement", "plutôt pas"},
 	fillers: phrases("merci beaucoup", "je voudrais", "jaimerais", "je veux", "je prends", "je prendrai", "sil vous plaît", "sil te plaît", "merci", "euh", "ben", "bon", "alors", "ah", "oh", "okay", "ok", "eh bien", "disons", "cest", "ce serait", "ça serait",
 		"je crois", "je pense", "peut être", "donc"),
-	counted:   set("personnes personne fois nuits jours"),
+	counted:   set("personne nuit jour personnes personne fois nuits jours"),
 	or:        set("ou"),
 	particles: set("à a le la les l du de des en dans pour vers au aux ce cet cette et un une environ avec chez jusqu d"),
 	comma:     true,
@@ -84,6 +86,11 @@ var french = &lang{
 				"je nai pas compris", "jai pas compris", "je nai pas entendu", "jai pas entendu", "redites", "redites ça", "excusez moi", "plaît il"},
 			"language": {"autre langue", "une autre langue", "changer de langue", "changer la langue", "changez de langue"},
 			"correct":  {"je me suis trompé", "je me suis trompée", "cest une erreur", "cétait faux", "je veux corriger", "je voudrais corriger", "je voudrais changer quelque chose", "je peux corriger", "il y a une erreur"},
+		},
+		asks: map[string]*regexp.Regexp{
+			"human":  ask(`(?:(?:est ce que )?(?:je peux|je pourrais|on peut|puis je|pourrais je|peut on)|je (?:voudrais|veux|souhaite|souhaiterais|dois|prefere)|jaimerais|il est possible de|possible de)? ?(?:bien )?parler (?:a|avec) (?:un |une |l |le |la |du |votre )?(?:vrai |vraie |autre )?(?:quelquun|quelqu un|humain|personne|etre humain|employe|employee|vendeur|vendeuse|conseiller|conseillere|collegue|responsable|agent|personnel|membre du personnel)(?: dautre| du personnel| ici| du magasin)*|(?:pouvez vous|pourriez vous|vous pouvez)? ?(?:appeler|appelez|chercher|cherchez|envoyez|envoyer)(?: moi)? (?:un |une |le )?(?:quelquun|vendeur|vendeuse|employe|conseiller|collegue|responsable|personnel)(?: du personnel)?|(?:est ce que )?quelquun (?:peut|pourrait)(?: il)? m ?aider|jai besoin (?:dun|dune|de parler a un|de) ?(?:humain|vendeur|vendeuse|conseiller|employe|personne|quelquun|aide humaine)`),
+			"repeat": ask(`(?:(?:est ce que )?(?:pouvez vous|pourriez vous|vous pouvez|vous pourriez|peux tu|tu peux) )?(?:me |le )?(?:repeter|repetez|redire|redites)(?: ca| cela| la question| encore| une fois| de nouveau)*|(?:encore )?une (?:autre )?fois|je nai (?:pas|rien) (?:bien )?(?:compris|entendu|saisi)(?: la question| ce que vous avez dit)?|jai (?:pas|rien) (?:bien )?(?:compris|entendu)|(?:vous avez dit|vous disiez|cetait) quoi(?: deja)?|qu(?:est ce que vous avez|avez vous) (?:dit|demande)`),
+			"cancel": ask(`(?:(?:est ce que )?(?:je peux|on peut|puis je|peut on|pouvez vous|vous pouvez) |je (?:voudrais|veux|souhaite|prefere) |jaimerais )?(?:tout )?(?:annuler|arreter|abandonner)(?: ca| cela| la| tout| ici)*|je ne (?:le )?(?:veux|souhaite) (?:plus|pas)(?: continuer)?|jai change davis|(?:on |nous )?(?:laisse|laissez|laissons) (?:tomber|ca)|(?:je )?renonce`),
 		},
 		corrects: phrases("non je voulais dire", "je voulais dire", "je veux dire", "non je veux dire", "pardon je voulais dire", "non pardon", "correction", "jai dit", "non jai dit", "non attendez", "attendez", "non attends", "changez pour", "je disais"),
 		rather:   phrases("en fait", "plutôt", "non plutôt", "non en fait", "finalement", "ou plutôt", "au fait"),

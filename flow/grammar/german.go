@@ -1,5 +1,7 @@
 package grammar
 
+import "regexp"
+
 var german = &lang{
 	yes: []string{"ja", "ja gerne", "ja gern", "jawohl", "jo", "jep", "genau", "klar", "na klar", "natürlich", "sicher", "gerne", "gern", "ja genau", "ja bitte",
 		"sehr gerne", "stimmt", "richtig", "das stimmt", "ja das stimmt", "das ist richtig", "korrekt", "auf jeden fall", "ok", "okay", "warum nicht", "in ordnung", "passt", "das passt", "einverstanden", "unbedingt", "perfekt", "doch", "so ist es"},
@@ -7,7 +9,7 @@ var german = &lang{
 		"stimmt nicht", "das stimmt nicht", "nicht richtig", "das ist nicht richtig", "keinesfalls", "niemals", "passt nicht", "nein danke"},
 	fillers: phrases("ich möchte gerne", "ich möchte gern", "ich möchte", "ich hätte gerne", "ich hätte gern", "ich will", "ich würde gerne", "ich nehme", "vielen dank", "danke schön",
 		"danke", "bitte", "äh", "ähm", "hm", "ach", "oh", "also", "na", "okay", "ok", "mal", "sagen wir", "das wäre", "es ist", "das ist", "ich glaube", "ich denke", "vielleicht", "so"),
-	counted:   set("leute personen person gäste stück mal nächte tage menschen"),
+	counted:   set("person nacht tag leute personen person gäste stück mal nächte tage menschen"),
 	or:        set("oder bis"),
 	particles: set("am um im in den dem der die das für bei gegen ab bis zum zur auf an und so etwa ungefähr circa von vom mit"),
 	comma:     true, compounds: true,
@@ -90,6 +92,11 @@ var german = &lang{
 				"was haben sie gesagt", "was hast du gesagt", "bitte", "sagen sie das noch einmal", "sagen sie das nochmal", "ich habe das nicht verstanden", "das habe ich nicht verstanden", "nicht verstanden", "ich habe sie nicht verstanden", "entschuldigung", "pardon", "einmal noch"},
 			"language": {"andere sprache", "eine andere sprache", "sprache ändern", "sprache wechseln", "die sprache ändern", "die sprache wechseln"},
 			"correct":  {"ich habe mich vertan", "ich habe mich geirrt", "das war falsch", "ich möchte etwas ändern", "ich möchte etwas korrigieren", "kann ich das ändern", "das ist ein fehler", "ich habe mich versprochen"},
+		},
+		asks: map[string]*regexp.Regexp{
+			"human":  ask(`(?:(?:kann|konnte|durfte|darf|konnen|konnten) (?:ich|wir)(?: bitte| hier| mal)* |ich (?:mochte|will|muss|wurde gerne?|wurde)(?: bitte| gerne?| lieber| jetzt)* )?mit (?:einem |einer |dem |der |ihrem |irgend)?(?:echten |richtigen )?(?:jemandem|jemand|jemanden|menschen|mensch|mitarbeiter|mitarbeiterin|person|verkaufer|verkauferin|berater|beraterin|personal|angestellten|kollegen|kollegin)(?: vom personal| hier| bitte)* (?:sprechen|reden)(?: konnen)?|(?:(?:konnen|konnten|wurden) sie (?:bitte |mir )*)?(?:holen|rufen|hol|ruf)(?: sie)?(?: mir)?(?: bitte)? (?:einen |eine |bitte )*(?:jemanden|jemand|menschen|mitarbeiter|mitarbeiterin|verkaufer|verkauferin|personal|kollegen|berater)(?: vom personal| bitte| her| rufen| holen)*|(?:konnen|konnten|wurden) sie (?:bitte |mir )*(?:einen |eine )?(?:jemanden|menschen|mitarbeiter|mitarbeiterin|verkaufer|verkauferin|personal|kollegen)(?: vom personal| bitte)* (?:rufen|holen)|(?:kann|konnte) (?:mir |uns )?(?:bitte )?(?:jemand|einer|ein mensch|ein mitarbeiter)(?: anderes)?(?: bitte)?(?: mal)? (?:helfen|kommen)|ich (?:brauche|mochte|will|hatte gerne?) (?:bitte )?(?:einen |eine )?(?:echten |richtigen )?(?:menschen|mitarbeiter|mitarbeiterin|person|verkaufer|berater|jemanden vom personal)(?: sprechen)?`),
+			"repeat": ask(`(?:(?:konnen|konnten|kannst|wurden) (?:sie|du) (?:das |die frage |es |sich )?(?:bitte )?(?:noch ?mal |noch einmal |nochmals )?(?:bitte )?(?:wiederholen|sagen))(?: bitte)?|(?:das |es )?(?:bitte )?(?:noch ?mal|noch einmal|nochmals)(?: bitte| wiederholen| sagen| von vorne)*|wie war (?:das|die frage)(?: noch ?mal| noch einmal| gerade)?|was (?:war|haben sie gesagt|hast du gesagt|haben sie gefragt)(?: bitte| gerade| die frage)*|(?:das |sie |dich |es )?(?:habe ich |hab ich |ich habe |ich hab )?(?:das |sie |es |die frage )?(?:leider |gerade |akustisch )?nicht (?:ganz |richtig )?(?:verstanden|gehort|mitbekommen)`),
+			"cancel": ask(`(?:(?:konnen|konnten) (?:wir|sie) (?:das )?(?:bitte )?)?(?:abbrechen|aufhoren|beenden|stornieren)(?: bitte)?|(?:ich |wir )(?:mochte|mochten|will|wollen|wurde gerne?)(?: das| hier| jetzt| lieber)* (?:abbrechen|aufhoren|beenden|stornieren)|(?:das |es )(?:bitte )?(?:abbrechen|beenden|stornieren)|(?:bitte )?(?:brechen|horen) (?:sie|wir) (?:das )?(?:bitte )?(?:ab|auf)|ich (?:will|mochte) (?:das |es )?(?:doch |jetzt )*nicht(?: mehr)?|ich habe es mir anders uberlegt|vergessen (?:sie|wir) (?:es|das)(?: ganze| bitte)*`),
 		},
 		corrects: phrases("nein ich meinte", "nein ich meine", "ich meinte", "ich meine", "entschuldigung ich meinte", "ach nein", "nein doch", "korrektur", "ich habe gesagt", "nein ich habe gesagt", "ich sagte", "nein ich sagte",
 			"nein warte", "nein warten sie", "moment", "ich wollte sagen", "ändern sie das auf", "ändere das auf", "halt nein"),

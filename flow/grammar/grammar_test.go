@@ -33,7 +33,7 @@ func read(lang, kind, text string, now time.Time) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprint(v)
+	return fmt.Sprint(v.Value)
 }
 
 func TestNumbers(t *testing.T) {
@@ -100,6 +100,11 @@ func TestNumbers(t *testing.T) {
 		{"fr", "int", "une", "1"},
 		{"fr", "int", "j'en voudrais trois", "3"},
 		{"fr", "int", "trois ou quatre", ""},
+		{"fr", "int", "ce serait pour une nuit", "1"},
+		{"de", "int", "eine Nacht", "1"},
+		{"en", "int", "just one night", "1"},
+		{"tr", "int", "bir gece", "1"},
+		{"de", "int", "lieber die um halb drei", ""},
 		{"fr", "number", "trois virgule quatorze", "3.14"},
 		{"fr", "number", "zéro virgule zéro cinq", "0.05"},
 		{"fr", "number", "deux et demi", "2.5"},
@@ -469,5 +474,66 @@ func TestNonsenseIsReadFast(t *testing.T) {
 	}
 	if took := time.Since(started); took > 10*time.Second {
 		t.Errorf("it took %s", took)
+	}
+}
+
+func TestMeans(t *testing.T) {
+	for _, c := range []struct{ lang, text, want string }{
+		{"en", "Can I talk to a person?", "human"},
+		{"en", "may I speak to a person please", "human"},
+		{"en", "I'd like to speak with someone who works here", "human"},
+		{"en", "could you get me a member of staff", "human"},
+		{"en", "can somebody help me", "human"},
+		{"en", "I want a real person", "human"},
+		{"en", "Could you please repeat the question?", "repeat"},
+		{"en", "sorry, I didn't catch that", "repeat"},
+		{"en", "Pardon?", "repeat"},
+		{"en", "I've changed my mind", "cancel"},
+		{"en", "can we stop this", "cancel"},
+		{"en", "I made a mistake", "correct"},
+		{"en", "change the language", "language"},
+		{"en", "a person of three", ""},
+		{"en", "can you repeat it for my wife's order", ""},
+		{"en", "where do I cancel my subscription", ""},
+		{"de", "Kann ich bitte mit jemandem sprechen?", "human"},
+		{"de", "Ich möchte gerne mit einem Mitarbeiter reden", "human"},
+		{"de", "Können Sie bitte jemanden rufen", "human"},
+		{"de", "kann mir bitte jemand helfen", "human"},
+		{"de", "Können Sie die Frage bitte nochmal wiederholen?", "repeat"},
+		{"de", "Das habe ich leider nicht verstanden", "repeat"},
+		{"de", "noch einmal bitte", "repeat"},
+		{"de", "Ich möchte das abbrechen", "cancel"},
+		{"de", "ich habe es mir anders überlegt", "cancel"},
+		{"de", "ich habe mich vertan", "correct"},
+		{"de", "wo finde ich einen Menschen aus Holz", ""},
+		{"fr", "Est-ce que je peux parler à quelqu'un ?", "human"},
+		{"fr", "je voudrais parler avec un conseiller s'il vous plaît", "human"},
+		{"fr", "quelqu'un peut m'aider", "human"},
+		{"fr", "Pouvez-vous répéter la question ?", "repeat"},
+		{"fr", "je n'ai pas bien compris", "repeat"},
+		{"fr", "encore une fois", "repeat"},
+		{"fr", "je voudrais annuler", "cancel"},
+		{"fr", "laissez tomber", "cancel"},
+		{"fr", "je me suis trompé", "correct"},
+		{"fr", "où sont les conseillers", ""},
+		{"tr", "Biriyle konuşmak istiyorum", "human"},
+		{"tr", "gerçek bir insanla konuşabilir miyim", "human"},
+		{"tr", "bir görevli çağırır mısınız", "human"},
+		{"tr", "Tekrar eder misiniz?", "repeat"},
+		{"tr", "sizi anlayamadım", "repeat"},
+		{"tr", "iptal etmek istiyorum", "cancel"},
+		{"tr", "vazgeçtim", "cancel"},
+		{"tr", "yanlış söyledim", "correct"},
+		{"tr", "insan hakları kitabı", ""},
+	} {
+		got := ""
+		for _, intent := range []string{"cancel", "human", "repeat", "language", "correct"} {
+			if grammar.Hear(c.lang, c.text).Means(intent) {
+				got += intent
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s %q: %q, want %q", c.lang, c.text, got, c.want)
+		}
 	}
 }

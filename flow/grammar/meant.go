@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"regexp"
 	"slices"
 
 	"golang.org/x/text/language"
@@ -9,19 +10,36 @@ import (
 
 // meant is how a language says what somebody wants of the conversation.
 type meant struct {
-	intents    map[string][]string // cancel, human, repeat, language, correct
-	corrects   [][]word            // takes something back: "I meant"
-	rather     [][]word            // may take something back: "actually"
-	not, but   map[string]bool     // not A but B
-	lead, tail [][]word            // around a value that is put right
-	last       [][]word            // "the last one"
-	one        map[string]bool     // around an ordinal: "number two", "the second one"
-	speaks     [][]word            // around a language's name
+	intents    map[string][]string       // cancel, human, repeat, language, correct
+	asks       map[string]*regexp.Regexp // the same in more ways than a list can hold; of folded words
+	corrects   [][]word                  // takes something back: "I meant"
+	rather     [][]word                  // may take something back: "actually"
+	not, but   map[string]bool           // not A but B
+	lead, tail [][]word                  // around a value that is put right
+	last       [][]word                  // "the last one"
+	one        map[string]bool           // around an ordinal: "number two", "the second one"
+	speaks     [][]word                  // around a language's name
 }
 
 // Phrases are the ways to say what every conversation understands: "cancel",
 // "human", "repeat", "language" or "correct"; none for another name.
 func Phrases(tag, intent string) []string { return Hear(tag, "").lang.meant.intents[intent] }
+
+// Means reports whether words say what one of those intents means: one of its
+// phrases, or a sentence built like them.
+func (w Words) Means(intent string) bool {
+	if w.lang == nil {
+		return false
+	}
+	if slices.ContainsFunc(w.lang.meant.intents[intent], w.Is) {
+		return true
+	}
+	asks := w.lang.meant.asks[intent]
+	return asks != nil && (asks.MatchString(w.String()) || asks.MatchString(w.Core().String()))
+}
+
+// ask compiles a sentence of folded words: "(can i )?(talk|speak) to someone".
+func ask(pattern string) *regexp.Regexp { return regexp.MustCompile("^(?:" + pattern + ")$") }
 
 // YesNo reads words that are nothing but yes or no.
 func (w Words) YesNo() (yes, ok bool) {

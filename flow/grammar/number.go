@@ -10,6 +10,7 @@ import (
 // A Found is one value that Words hold.
 type Found struct {
 	Value    any // int64, float64 or a string; nil: one that cannot be, like 31 February
+	Other    any // of a time: its reading in the other half of the day, if it could be that
 	From, To int // the words that tell it
 	// Weak: it is a value only where nothing but this is said, as "three" is an
 	// answer to "when?" but no time in "a table for three".
@@ -187,7 +188,6 @@ func (p *numberParser) belowHundred() (int, bool) {
 
 // frenchBelowHundred counts in scores: soixante-dix, quatre-vingts.
 func (p *numberParser) frenchBelowHundred() (int, bool) {
-	before := p.at
 	n, ok := p.value(0, 99)
 	if !ok {
 		return 0, false
@@ -207,7 +207,7 @@ func (p *numberParser) frenchBelowHundred() (int, bool) {
 	case n < 20:
 		return n, true
 	}
-	before = p.at
+	before := p.at
 	et := p.next(p.lang.and)
 	rest, ok := p.value(1, most)
 	switch {
@@ -401,7 +401,8 @@ func (w Words) Numbers() []Found {
 				f.article = false
 			}
 		}
-		out = append(out, Found{Value: f.n, From: i, To: to, Weak: f.article})
+		weak := f.article && !w.lang.counted[w.word(to)] // "une nuit" is one night
+		out = append(out, Found{Value: f.n, From: i, To: to, Weak: weak})
 		i = to
 	}
 	return out

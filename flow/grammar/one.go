@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -34,11 +35,14 @@ func (w Words) Values(kind string, now time.Time) []Found {
 
 // One is the only value of a type that the words hold. Weak ones count where
 // nothing else is said.
-func (w Words) One(kind string, now time.Time) (any, bool) {
+func (w Words) One(kind string, now time.Time) (Found, bool) {
 	found := w.Values(kind, now)
+	if kind == "int" || kind == "number" {
+		found = w.without(found, w.Dates(now), w.Times(now))
+	}
 	for i := 1; i < len(found); i++ { // "three or four", whatever else is sure
 		if between := w.Part(found[i-1].To, max(found[i-1].To, found[i].From)); between.Len() > 0 && between.only(w.lang.or) {
-			return nil, false
+			return Found{}, false
 		}
 	}
 	strong := found[:0:0]
@@ -49,11 +53,26 @@ func (w Words) One(kind string, now time.Time) (any, bool) {
 	}
 	switch {
 	case len(strong) == 1:
-		return strong[0].Value, strong[0].Value != nil
+		return strong[0], strong[0].Value != nil
 	case len(strong) == 0 && len(found) == 1 && w.Alone(found[0]):
-		return found[0].Value, found[0].Value != nil
+		return found[0], found[0].Value != nil
 	}
-	return nil, false
+	return Found{}, false
+}
+
+// without leaves out what belongs to something else that is sure: the three of
+// "half past three" is no number.
+func (w Words) without(found []Found, others ...[]Found) []Found {
+	return slices.DeleteFunc(found, func(f Found) bool {
+		for _, other := range others {
+			for _, o := range other {
+				if !o.Weak && f.From < o.To && o.From < f.To && o.To-o.From > f.To-f.From {
+					return true
+				}
+			}
+		}
+		return false
+	})
 }
 
 // Alone reports whether nothing is said but a value and words that may stand

@@ -180,6 +180,10 @@ func (w Words) together(i int) bool {
 	return joined(i-1, i) || joined(i, i+1)
 }
 
+// minPhone is the length of the shortest number that a shop would call back, in
+// digits with the country code; what is shorter has lost some on the way.
+const minPhone = 8
+
 // phone reads a telephone number. One without a country code is read as the
 // language's country dials it; English without a region has none.
 func (w Words) phone() (string, bool) {
@@ -210,7 +214,11 @@ func (w Words) phone() (string, bool) {
 	if err != nil || !phonenumbers.IsPossibleNumber(n) {
 		return "", false
 	}
-	return phonenumbers.Format(n, phonenumbers.E164), true
+	number := phonenumbers.Format(n, phonenumbers.E164)
+	if len(number) <= minPhone {
+		return "", false
+	}
+	return number, true
 }
 
 var emailPattern = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`)

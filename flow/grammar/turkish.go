@@ -1,5 +1,7 @@
 package grammar
 
+import "regexp"
+
 var turkish = &lang{
 	yes: []string{"evet", "olur", "tabii", "tabi", "tabii ki", "elbette", "tamam", "doğru", "kesinlikle", "evet doğru", "evet lütfen", "aynen", "peki", "aynen öyle", "öyle", "haklısınız", "evet öyle", "isterim", "istiyorum", "evet istiyorum",
 		"memnuniyetle", "neden olmasın", "he", "hı hı", "onaylıyorum", "okey", "ok"},
@@ -78,6 +80,11 @@ var turkish = &lang{
 				"anlamadım", "duymadım", "duyamadım", "yine söyle", "yeniden söyleyin", "nasıl"},
 			"language": {"başka dil", "başka bir dil", "dili değiştir", "dil değiştir", "dili değiştirin", "dil değiştirmek istiyorum", "farklı dil"},
 			"correct":  {"yanlış söyledim", "hata yaptım", "bir hata var", "düzeltmek istiyorum", "bir şeyi değiştirmek istiyorum", "yanlış oldu", "değiştirebilir miyim", "düzeltebilir miyim"},
+		},
+		asks: map[string]*regexp.Regexp{
+			"human":  ask(`(?:ben )?(?:gercek )?(?:bir |bi )?(?:gercek )?(?:insanla|insan ile|kisiyle|kisi ile|biriyle|biri ile|birisiyle|birisi ile|gorevliyle|gorevli ile|personelle|personel ile|calisanla|calisan ile|yetkiliyle|yetkili ile|elemanla|musteri temsilcisiyle|musteri temsilcisi ile|satis gorevlisiyle|danismanla)(?: birisiyle)? (?:konusmak|gorusmek)(?: istiyorum| isterim| istiyoruz| mumkun mu)?|(?:gercek )?(?:bir |bi )?(?:insanla|kisiyle|biriyle|birisiyle|gorevliyle|personelle|calisanla|yetkiliyle|elemanla|musteri temsilcisiyle|satis gorevlisiyle) (?:konusabilir|gorusebilir) (?:miyim|miyiz)|(?:bana )?(?:bir |bi )?(?:gorevli|personel|calisan|yetkili|insan|eleman|birini|birisini|gorevliyi|yetkiliyi)(?: birini)? (?:cagir|cagirin|cagirir misiniz|cagirir misin|cagirabilir misiniz|gonderin|gonderir misiniz|istiyorum|lazim)|(?:biri|birisi|bir gorevli|bir calisan|bir insan) (?:bana )?yardim (?:edebilir mi|etsin|eder mi)`),
+			"repeat": ask(`(?:bunu |onu |soruyu |lutfen )*(?:bir daha |bir kez daha |tekrar |yeniden )+(?:lutfen |soyle|soyler misin|soyler misiniz|soyleyebilir misiniz|soyleyin|eder misiniz|eder misin|edebilir misiniz|edebilir misin|et|edin|sorar misiniz)?|(?:ne|neyi) (?:dediniz|dedin|demistiniz|sordunuz)(?: acaba)?|(?:sizi |seni |onu |bunu |soruyu |tam |pek )*(?:anlayamadim|anlamadim|duyamadim|duymadim)`),
+			"cancel": ask(`(?:bunu |her seyi |islemi |lutfen )*(?:iptal|durdurmak|vazgecmek|birakmak)(?: etmek)?(?: istiyorum| eder misiniz| edebilir misiniz| edin| et| edelim| olsun)?|(?:artik )?(?:devam etmek )?istemiyorum(?: artik)|fikrimi degistirdim|vazgectim(?: ben)?|(?:bosver|bos ver)(?:in)?`),
 		},
 		corrects: phrases("hayır yani", "yok yani", "düzeltiyorum", "düzeltme", "pardon", "hayır pardon", "yok pardon", "dur", "yani demek istediğim", "demek istediğim", "hayır dedim ki"),
 		rather:   phrases("aslında", "hayır aslında", "daha doğrusu", "hayır daha doğrusu"),
