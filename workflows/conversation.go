@@ -66,7 +66,10 @@ func converse(ctx workflow.Context, v Visit, watch func(*State)) (Summary, error
 		}
 		if c.Outcome == "" && c.tooLong(ctx) {
 			c.settle(ctx)
-			return Summary{}, workflow.NewContinueAsNewError(ctx, ConversationType, c.next())
+			if c.left == "" {
+				return Summary{}, workflow.NewContinueAsNewError(ctx, ConversationType, c.next())
+			}
+			c.Outcome = OutcomeAbandoned
 		}
 	}
 	return c.close(ctx), nil

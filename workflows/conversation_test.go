@@ -502,6 +502,25 @@ func TestContinuesAsNewWithoutLosingAnything(t *testing.T) {
 	}
 }
 
+// Who leaves while a long conversation is about to continue as new has left.
+func TestWhoLeavesBetweenTwoRunsHasLeft(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.env.SetContinueAsNewSuggested(true)
+	v.speaks(time.Second, 1, "hammers") // the transcript of which the next run waits for
+	v.at(2200*time.Millisecond, workflows.Signal{Kind: workflows.Left})
+	if s := v.run(); s.Outcome != workflows.OutcomeAbandoned {
+		t.Errorf("outcome %q, want %q", s.Outcome, workflows.OutcomeAbandoned)
+	}
+}
+
+// A noise over the greeting is no answer to the question that follows.
+func TestAfterANoiseTheQuestionIsAsked(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.speaks(time.Second, 1, "")
+	v.run()
+	v.wantSaid("greet: Welcome.", "ask: What are you looking for?", "ask: Are you still there?", "ask: I will be here.")
+}
+
 func TestSensitiveAnswersAreMasked(t *testing.T) {
 	v := newVisit(t, shopPlan(t, func(p *flow.Plan) {
 		s := p.Slots["question"]

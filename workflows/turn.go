@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -41,6 +42,12 @@ type spoken struct {
 // still being written, and a Temporal hop is paid once, not once a stage. The
 // avatar follows by itself; see animate.
 func (c *conversation) speak(ctx workflow.Context, u utterance) (spoken, error) {
+	if u.answer == nil && strings.TrimSpace(u.text) == "" { // all that the author wrote is a placeholder without a value
+		if u.listening != nil {
+			return spoken{}, activities.Permanent(activities.KindInvalid, c.inStep(errors.New("the question has no words; give its placeholders values")))
+		}
+		return spoken{}, nil
+	}
 	for {
 		joined := c.Joined
 		said, err := c.speakOnce(ctx, u)

@@ -583,6 +583,18 @@ steps:
 	}
 }
 
+func TestAnAnswerWithoutWordsIsNotSpoken(t *testing.T) {
+	v := newVisit(t, compiled(t, `vars: {x: string}
+start: set
+steps:
+  set: {set: {x: "''"}, next: say}
+  say: {say: {prompt: said, with: {x: vars.x}}, next: bye}
+  bye: {end: {prompt: bye, outcome: resolved}}
+`, "said: \"{x}\"\nbye: Goodbye.\n"))
+	v.wantOutcome(v.run(), "resolved")
+	v.wantSaid("bye: Goodbye.")
+}
+
 func TestTheAvatarPerformsOnceASession(t *testing.T) {
 	v := newVisit(t, shopPlan(t))
 	v.at(3*time.Second, workflows.Signal{Kind: workflows.Joined, Session: "s1"}) // the same kiosk again

@@ -268,6 +268,7 @@ func TestConversationsByVoice(t *testing.T) {
 				t.Fatal(err)
 			}
 			v.recordHistory(temporal, "voice-"+c.kiosk)
+			v.wantShortTurns(temporal)
 			s := v.summary(temporal, "en")
 			if s.Outcome != "resolved" || s.Turns != len(c.ask)+1 {
 				t.Errorf("outcome %q after %d turns, want resolved after %d", s.Outcome, s.Turns, len(c.ask)+1)

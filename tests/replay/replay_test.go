@@ -1,7 +1,7 @@
 // Package replay proves that today's workflow code still takes every recorded
 // conversation the way it went. Record one before changing workflow code:
 //
-//	go test -tags pocketsphinx ./tests/e2e -run 'ByText|ByVoice' -record
+//	go test -tags pocketsphinx ./tests/e2e -run 'ByText|ByVoice|EveryVerb' -record
 package replay
 
 import (
