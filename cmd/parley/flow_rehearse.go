@@ -71,13 +71,12 @@ func testFlows(ctx context.Context, out io.Writer, paths []string, o testOptions
 	var all flowtest.Report
 	mistakes, matched := 0, 0
 	for _, s := range stores {
-		dir := os.DirFS(s.dir)
-		compile, err := compiler(s.dir)
+		folder, err := openFlowFolder(s.dir)
 		if err != nil {
 			return err
 		}
-		tests, plans, ds := flowtest.Open(dir, s.files, compile)
-		if _, err := io.WriteString(out, flow.Render(ds, dir, flow.RenderOptions{Dir: s.dir, Colour: isTerminal(out)})); err != nil {
+		tests, plans, ds := flowtest.Open(folder.fsys, s.files, folder.compile)
+		if _, err := io.WriteString(out, flow.Render(ds, folder.fsys, flow.RenderOptions{Dir: s.dir, Colour: isTerminal(out)})); err != nil {
 			return err
 		}
 		mistakes += len(ds.Errors())
@@ -196,17 +195,11 @@ func testedStore(path string) string {
 	return dir
 }
 
-// compiler compiles flows of a store's folder by their names.
-func compiler(dir string) (func(name string) (*flow.Plan, error), error) {
-	folder, err := openFlowFolder(dir)
+// compile compiles the flow of that name.
+func (f *flowFolder) compile(name string) (*flow.Plan, error) {
+	src, err := f.source(filepath.Join(f.dir, "flows", name+".yaml"))
 	if err != nil {
 		return nil, err
 	}
-	return func(name string) (*flow.Plan, error) {
-		src, err := folder.source(filepath.Join(dir, "flows", name+".yaml"))
-		if err != nil {
-			return nil, err
-		}
-		return flow.Compile(src)
-	}, nil
+	return flow.Compile(src)
 }

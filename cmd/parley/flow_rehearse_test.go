@@ -104,3 +104,11 @@ func TestFlowTestTellsMistakes(t *testing.T) {
 		t.Errorf("error %v\n%s", err, out)
 	}
 }
+
+func TestFlowCheckChecksTestsToo(t *testing.T) {
+	dir, _ := writeTests(t, "test: typo\nflow: help\nconversation:\n- kiosk: {prompt: gret}\n")
+	out, err := parley(t, "", "flow", "check", dir)
+	if err == nil || !strings.Contains(out, `own.yaml:4:19: error T101`) || !strings.Contains(out, "1 test file") {
+		t.Errorf("error %v\n%s", err, out)
+	}
+}
