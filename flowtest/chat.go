@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func (c Chat) Hold(ctx context.Context) (*Recording, error) {
 	defer close(done)
 	go t.read(done) // ends with the input, or with the process that waits for it
 
-	t.stage = newStage(*c.Plan, t)
+	t.stage = newStage(*c.Plan, t, math.MaxInt64) // a person takes their time
 	err := t.stage.hold(c.Now, c.Language, c.Inputs)
 	if err == nil && t.stage.summary != nil {
 		t.recording.end(t.stage, t.prompts)
@@ -136,21 +137,38 @@ func (t *talk) spoken(r *response) {
 	}
 	t.w.printf("%s %s\n", t.w.paint(cyan, "kiosk ▸"), r.text)
 	if r.Screen != nil {
-		t.dim("screen: %s", asText(throughJSON(map[string]any{"screen": r.Screen})["screen"]))
+		t.dim("screen: %s", described(*r.Screen))
 	}
 	if len(t.stage.visible) > 0 {
 		t.dim("buttons: %s", strings.Join(t.stage.visible, ", "))
 	}
-	if b := t.barge; b != nil && r.BargeIn != "none" && b.for_ < r.lasts {
+	if b := t.barge; b != nil && r.BargeIn != "none" && b.after < r.lasts {
 		t.barge = nil
 		t.resting = true
 		t.recording.interrupt(*b, t.prompts)
-		t.stage.later(b.for_, func() {
+		t.stage.later(b.after, func() {
 			t.resting = false
-			t.dim("you interrupt after %s: %s", b.for_, b.utterance.text)
+			t.dim("you interrupt after %s: %s", b.after, b.utterance.text)
 			t.stage.speak(b.utterance)
 		})
 	}
+}
+
+// described is a screen on one line.
+func described(s activities.Screen) string {
+	var parts []string
+	for _, text := range []string{s.Title, s.Text, s.Picture, s.Map} {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	}
+	if s.Mark != "" {
+		parts = append(parts, "with "+s.Mark+" lit up")
+	}
+	for _, b := range s.Buttons {
+		parts = append(parts, "["+b.Label+"]")
+	}
+	return strings.Join(parts, " · ")
 }
 
 // trouble prints what the workflow has warned of.
@@ -329,7 +347,7 @@ func (t *talk) bargeIn(rest string) error {
 	if err != nil || d <= 0 || text == "" {
 		return errors.New("write when and what: /barge 400ms hammers please")
 	}
-	t.barge = &entry{kind: kindBargeIn, for_: d, utterance: &utterance{text: text, confidence: usual}}
+	t.barge = &entry{kind: kindBargeIn, after: d, utterance: &utterance{text: text, confidence: usual}}
 	t.dim("the next response that can be interrupted will be, after %s", d)
 	return nil
 }

@@ -222,7 +222,7 @@ func (c *checker) entry(e entry) {
 	case kindUser:
 		c.utterance(e.val)
 	case kindSilence:
-		if limit := c.plan.Limits.Duration.D(); limit > 0 && e.for_ > limit {
+		if limit := c.plan.Limits.Duration.D(); limit > 0 && e.after > limit {
 			e.val.Report(&c.ds, codeNever, "", "a conversation of flow %q lasts %s at most (limits.duration); nobody is silent for %s", c.plan.Flow, length(limit), e.val.Text())
 		}
 	case kindBargeIn:

@@ -47,8 +47,8 @@ type entry struct {
 	at   flow.Value // the entry's name, to point at
 	val  flow.Value
 
-	text string        // of typed and touch
-	for_ time.Duration // of silence; of barge_in: since the response began; of staff: until they answer
+	text  string        // of typed and touch
+	after time.Duration // of silence; of barge_in: since the response began; of staff: until they answer
 
 	utterance *utterance // of user, and of barge_in by voice
 	typed     bool       // of barge_in: text is typed
@@ -120,13 +120,13 @@ func readEntry(f flow.Field) entry {
 	e := entry{kind: f.Name, at: f.Key, val: f.Value}
 	switch f.Name {
 	case kindSilence:
-		e.for_ = f.Value.Duration().D()
+		e.after = f.Value.Duration().D()
 	case kindUser:
 		e.utterance = readUtterance(f.Value)
 	case kindTyped, kindTouch:
 		e.text = f.Value.Text()
 	case kindBargeIn:
-		e.for_ = f.Value.Field("at").Duration().D()
+		e.after = f.Value.Field("at").Duration().D()
 		switch {
 		case f.Value.Field("typed").There():
 			e.text, e.typed = f.Value.Field("typed").Text(), true
@@ -139,7 +139,7 @@ func readEntry(f flow.Field) entry {
 		answer := f.Value.Text()
 		if f.Value.IsMap() {
 			answer, e.by = f.Value.Field("answer").Text(), f.Value.Field("by").Text()
-			e.for_ = f.Value.Field("after").Duration().D()
+			e.after = f.Value.Field("after").Duration().D()
 		}
 		if e.by == "" {
 			e.by = "staff"

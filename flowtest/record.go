@@ -61,7 +61,7 @@ func (r *Recording) say(p *prompts, u *utterance) {
 // interrupt writes a barge-in, which stands behind the response it interrupts.
 func (r *Recording) interrupt(e entry, p *prompts) {
 	r.begin(p)
-	r.entries = append(r.entries, recorded{kind: kindBargeIn, value: map[string]any{"at": length(e.for_), "user": e.utterance.text}})
+	r.entries = append(r.entries, recorded{kind: kindBargeIn, value: map[string]any{"at": length(e.after), "user": e.utterance.text}})
 }
 
 // silence begins one whose length is known when the conversation next waits.

@@ -2,7 +2,6 @@ package flowtest
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -72,9 +71,9 @@ type response struct {
 
 // A Line is one thing that happened in a conversation.
 type Line struct {
-	At   time.Duration `json:"at"`   // virtual time since the start
-	Who  string        `json:"who"`  // kiosk, customer, staff, event, a server's name, or "!" for what went wrong
-	Step string        `json:"step"` // at which it happened
+	At   time.Duration `json:"at_ns"` // virtual time since the start
+	Who  string        `json:"who"`   // kiosk, customer, staff, event, a server's name, or "!" for what went wrong
+	Step string        `json:"step"`  // at which it happened
 	Text string        `json:"text"`
 }
 
@@ -91,16 +90,15 @@ const (
 	endSilence      = 500 * time.Millisecond
 )
 
-// newStage sets a stage up.
-func newStage(plan flow.Plan, c cast) *stage {
+// newStage sets a stage up. patience is how long the cast may take, in real time,
+// for what a workflow does at once.
+func newStage(plan flow.Plan, c cast, patience time.Duration) *stage {
 	var suite testsuite.WorkflowTestSuite
 	s := &stage{plan: plan, cast: c, generated: map[int]string{}}
 	suite.SetLogger(troubles{s})
 	s.env = suite.NewTestWorkflowEnvironment()
 	s.env.SetWorkerOptions(worker.Options{
-		Interceptors: direct(s),
-		// The cast may be a person who takes their time.
-		DeadlockDetectionTimeout: math.MaxInt64,
+		Interceptors: direct(s), DeadlockDetectionTimeout: patience,
 	})
 	s.env.SetTestTimeout(10 * time.Second) // of real time without anything to do, which no conversation allows
 	held := workflows.Watched(func(state *workflows.State) { s.state = state })
