@@ -27,6 +27,8 @@ var (
 	ActionsJSON []byte
 	//go:embed store.v1.json
 	StoreJSON []byte
+	//go:embed test.v1.json
+	TestJSON []byte
 )
 
 // A Schema is a compiled schema together with its source.
@@ -47,9 +49,12 @@ var Actions = sync.OnceValue(func() *Schema { return mustCompile("actions.v1.jso
 // Store is the schema of store.yaml.
 var Store = sync.OnceValue(func() *Schema { return mustCompile("store.v1.json", StoreJSON) })
 
+// Test is the schema of a conversation test.
+var Test = sync.OnceValue(func() *Schema { return mustCompile("test.v1.json", TestJSON) })
+
 // Sources are the schemas' texts by the kind of file that they describe.
 func Sources() map[string][]byte {
-	return map[string][]byte{"flow": FlowJSON, "prompts": PromptsJSON, "actions": ActionsJSON, "store": StoreJSON}
+	return map[string][]byte{"flow": FlowJSON, "prompts": PromptsJSON, "actions": ActionsJSON, "store": StoreJSON, "test": TestJSON}
 }
 
 // File is the name of the file that holds the schema of a kind.

@@ -16,7 +16,7 @@ func TestSchemasCompile(t *testing.T) {
 
 // Editors show a field's description, so every field has one.
 func TestEveryFieldHasADescription(t *testing.T) {
-	for name, s := range map[string]*Schema{"flow.v1.json": Flow(), "prompts.v1.json": Prompts(), "actions.v1.json": Actions(), "store.v1.json": Store()} {
+	for name, s := range map[string]*Schema{"flow.v1.json": Flow(), "prompts.v1.json": Prompts(), "actions.v1.json": Actions(), "store.v1.json": Store(), "test.v1.json": Test()} {
 		described(t, name, s.doc, s.doc)
 	}
 }

@@ -20,7 +20,8 @@ import (
 // flowCommand is the tools for those who write flows.
 func flowCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "flow", Short: "Tools for those who write flows"}
-	cmd.AddCommand(flowCheckCommand(), flowGraphCommand(), flowPublishCommand(), flowSchemaCommand(), flowWatchCommand())
+	cmd.AddCommand(flowNewCommand(), flowCheckCommand(), flowTestCommand(), flowChatCommand(), flowGraphCommand(),
+		flowPublishCommand(), flowSchemaCommand(), flowWatchCommand())
 	return cmd
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/praesenz/parley/flow"
+	"github.com/praesenz/parley/flowtest"
 	"github.com/praesenz/parley/schemas"
 	"github.com/praesenz/parley/store"
 )
@@ -29,8 +30,8 @@ each with file:line:column, a code that docs/flow-diagnostics.md explains, and
 what to write instead.
 
 A PATH is a file or a folder. In a folder, everything is checked: store.yaml,
-flows with their prompts, the action catalogue, published flows. Prompts and
-actions are looked for in the store's folder: the nearest one above with a
+flows with their prompts, the action catalogue, published flows, conversation
+tests (which parley flow test holds). Prompts and actions are looked for in the store's folder: the nearest one above with a
 store.yaml, or else the one that holds flows/. The knowledge collections are
 those of its store.yaml, unless --collections names them.
 
@@ -81,6 +82,7 @@ const (
 	actionsFile   = "service"
 	publishedFile = "published flow"
 	storeFile     = "store"
+	testFile      = "test file"
 )
 
 // A checkedFile is a file that can be checked.
@@ -140,6 +142,9 @@ func kindOf(file string) string {
 		if strings.HasPrefix(line, "api: parley.actions/") {
 			return actionsFile
 		}
+		if strings.HasPrefix(line, "test: ") && slices.Contains(strings.Split(filepath.ToSlash(file), "/"), "tests") {
+			return testFile
+		}
 	}
 	return ""
 }
@@ -174,6 +179,9 @@ func (c *checker) check(file checkedFile) error {
 		c.add(filepath.Dir(file.path), checkStoreFile(filepath.Dir(file.path)))
 		return nil
 	}
+	if file.kind == testFile {
+		return c.checkTests(file.path)
+	}
 	folder, err := c.folder(file.path)
 	if err != nil {
 		return err
@@ -196,6 +204,22 @@ func (c *checker) check(file checkedFile) error {
 	case publishedFile:
 		c.add(folder.dir, flow.CheckPublished(src.FS, src.Path))
 	}
+	return nil
+}
+
+// checkTests says what is wrong with a file of conversation tests.
+func (c *checker) checkTests(file string) error {
+	dir := testedStore(file)
+	folder, err := c.folder(filepath.Join(dir, "flows", "any"))
+	if err != nil {
+		return err
+	}
+	name, err := filepath.Rel(dir, file)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	_, _, ds := flowtest.Open(folder.fsys, []string{filepath.ToSlash(name)}, folder.compile)
+	c.add(dir, ds)
 	return nil
 }
 
@@ -262,7 +286,7 @@ func (c *checker) summary(files []checkedFile) string {
 		return fmt.Sprintf("%d %ss", n, noun)
 	}
 	var checked []string
-	for _, kind := range []string{storeFile, flowFile, actionsFile, publishedFile} {
+	for _, kind := range []string{storeFile, flowFile, actionsFile, publishedFile, testFile} {
 		n := 0
 		for _, f := range files {
 			if f.kind == kind {

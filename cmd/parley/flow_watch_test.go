@@ -32,7 +32,7 @@ func TestFlowWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var out syncBuffer
 	done := make(chan error, 1)
-	go func() { done <- watchPaths(ctx, &out, []string{dir}) }()
+	go func() { done <- watchPaths(ctx, &out, []string{dir}, false) }()
 	waitFor := func(what string) {
 		t.Helper()
 		for deadline := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), what); time.Sleep(10 * time.Millisecond) {
