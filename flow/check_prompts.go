@@ -93,6 +93,7 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 	}
 	for key := range ownPrompts["en"] {
 		used[key] = true
+		t.checkReplaced(key, templates, ds)
 	}
 	reported := map[string]bool{}
 	for _, f := range t.prompts {
@@ -100,6 +101,23 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 			if !used[p.key.Value] && !reported[p.key.Value] {
 				reported[p.key.Value] = true
 				ds.warnf(codeUnused, p.key.at, "", "prompt %q is used by no step", p.key.Value)
+			}
+		}
+	}
+}
+
+// checkReplaced checks an author's words for one of the kiosk's own prompts,
+// which are passed nothing but what they read back.
+func (t *tree) checkReplaced(key string, templates map[*promptFile]map[string][]part, ds *Diagnostics) {
+	passes := "nothing"
+	if key == PromptConfirmHeard {
+		passes = "only {value}"
+	}
+	for _, f := range t.prompts {
+		for _, p := range templates[f][key] {
+			if p.placeholder && !(key == PromptConfirmHeard && p.text == "value") {
+				ds.errorf(codePlaceholder, pieceOf(f.byKey[key], p.offset, len(p.text)+2), "", "%s %q uses {%s}; the kiosk passes %s",
+					languageName(f.language), key, p.text, passes)
 			}
 		}
 	}
