@@ -59,7 +59,7 @@ func (t *tree) promptUses() []use {
 func checkPrompts(t *tree, ds *Diagnostics) {
 	used, missing := map[string]bool{}, map[string]bool{}
 	templates := t.templates(ds)
-	passed := t.passed()
+	passed := t.passed(ds)
 	for _, u := range t.promptUses() {
 		key := u.key.Value
 		used[key] = true
@@ -135,12 +135,15 @@ type passing struct {
 type passings []*passing
 
 // passed are the flow's, with what the names of files want.
-func (t *tree) passed() *passings {
+func (t *tree) passed(ds *Diagnostics) *passings {
 	ps := &passings{}
 	for _, s := range t.allSteps() {
 		for _, f := range s.facts.files {
 			for _, name := range Placeholders(f.name.Value) {
 				ps.of(f.with).wanted[name] = true
+				if !slices.ContainsFunc(f.with, func(w pair) bool { return w.key.Value == name }) {
+					ds.errorf(codePlaceholder, f.name.at, "", "%q uses {%s}; step %q passes %s", f.name.Value, name, s.name.Value, use{promptUse: promptUse{with: f.with}}.passes())
+				}
 			}
 		}
 	}
