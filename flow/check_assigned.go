@@ -36,7 +36,12 @@ func checkAssigned(t *tree, ds *Diagnostics) {
 	for i, s := range g.steps {
 		reads := slices.Clone(s.facts.reads)
 		for _, e := range s.facts.exprs {
-			reads = append(reads, e.reads...)
+			had := e.had()
+			for _, r := range e.reads {
+				if !slices.Contains(had, r.name) {
+					reads = append(reads, r)
+				}
+			}
 		}
 		for _, r := range reads {
 			if known[i] == nil || known[i][r.name] || !t.declared(r.name) {
@@ -88,6 +93,16 @@ func (t *tree) knownAtStart() map[string]bool {
 	return known
 }
 
+// had are the slots and vars that have a value where an expression is looked at,
+// because of those before it that were false.
+func (e *exprUse) had() []string {
+	var out []string
+	for _, before := range e.untrue {
+		out = append(out, before.hasNot...)
+	}
+	return out
+}
+
 // after is what has a value when a step has been left along an edge.
 func (s *step) after(known map[string]bool, e edge) map[string]bool {
 	out := maps.Clone(known)
@@ -108,7 +123,7 @@ func (s *step) after(known map[string]bool, e edge) map[string]bool {
 			out[name] = true
 		}
 	case e.when != nil:
-		for _, name := range e.when.has {
+		for _, name := range append(e.when.had(), e.when.has...) {
 			out[name] = true
 		}
 	}

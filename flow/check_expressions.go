@@ -202,7 +202,7 @@ func (c *exprChecker) look(e *exprUse, parsed *cel.Ast) {
 	e.reads = slices.DeleteFunc(slices.Clone(e.all), func(r read) bool {
 		return slices.Contains(tested, r.name) || slices.Contains(e.after, r.name)
 	})
-	e.has = conjuncts(root)
+	e.has, e.hasNot = guarded(root, true), guarded(root, false)
 }
 
 // unknownField reports slots.hodl. The place that CEL gives is the dot.
@@ -278,20 +278,24 @@ func (t *tree) checkLiteral(slot *slotDecl, expr Text, ds *Diagnostics) {
 
 var literalText = regexp.MustCompile(`^\s*(['"])([^'"\\]*)['"]\s*$`)
 
-// conjuncts are the slots and vars that have a value wherever the expression is
-// true: has(vars.a) && has(vars.b).
-func conjuncts(x ast.Expr) []string {
+// guarded are the slots and vars that have a value wherever the expression is
+// true, or false: has(vars.a) && !(!has(vars.b) || …).
+func guarded(x ast.Expr, truth bool) []string {
 	switch x.Kind() {
 	case ast.CallKind:
-		if call := x.AsCall(); call.FunctionName() == operators.LogicalAnd {
+		call := x.AsCall()
+		switch f := call.FunctionName(); {
+		case f == operators.LogicalNot:
+			return guarded(call.Args()[0], !truth)
+		case f == operators.LogicalAnd && truth, f == operators.LogicalOr && !truth:
 			var out []string
 			for _, arg := range call.Args() {
-				out = append(out, conjuncts(arg)...)
+				out = append(out, guarded(arg, truth)...)
 			}
 			return out
 		}
 	case ast.SelectKind:
-		if sel := x.AsSelect(); sel.IsTestOnly() && sel.Operand().Kind() == ast.IdentKind {
+		if sel := x.AsSelect(); truth && sel.IsTestOnly() && sel.Operand().Kind() == ast.IdentKind {
 			return []string{sel.Operand().AsIdent() + "." + sel.FieldName()}
 		}
 	}

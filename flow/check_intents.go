@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/praesenz/parley/flow/grammar"
@@ -13,10 +14,12 @@ const (
 	codeUnheard    Code = "F316"
 )
 
+// said is a phrase in a language.
+type said struct{ lang, phrase string }
+
 // checkIntents checks that every intent leads somewhere, can be said in every
 // language, and that no phrase means two.
 func checkIntents(t *tree, ds *Diagnostics) {
-	type said struct{ lang, phrase string }
 	owner := map[said]string{}
 	for _, p := range t.phrases {
 		t.checkSupported(p.key, ds)
@@ -45,6 +48,11 @@ func checkIntents(t *tree, ds *Diagnostics) {
 				name, strings.Join(silent, " or "))
 		}
 		t.checkLanguageSet(in, ds)
+		for _, own := range t.givenPhrases(in) {
+			if owner[own] == "" {
+				owner[own] = name
+			}
+		}
 		for _, p := range in.phrases {
 			t.checkSupported(p.key, ds)
 			for _, phrase := range p.val.texts() {
@@ -79,6 +87,24 @@ func (in *intentDecl) setsLanguage() *pair {
 		}
 	}
 	return nil
+}
+
+// givenPhrases are those that an intent has without its author writing them: by
+// its name, or those of the flows that it digresses into.
+func (t *tree) givenPhrases(in *intentDecl) []said {
+	var out []said
+	for _, lang := range t.languages() {
+		phrases := grammar.Phrases(lang.Value, in.name.Value)
+		for _, ref := range in.flows {
+			if c := t.published.calls[ref.Value]; c != nil {
+				phrases = append(slices.Clone(phrases), c.plan.Phrases[lang.Value]...)
+			}
+		}
+		for _, p := range phrases {
+			out = append(out, said{lang.Value, grammar.Normal(lang.Value, p)})
+		}
+	}
+	return out
 }
 
 // checkLanguageSet checks that the slot that an intent gives the language is the

@@ -59,7 +59,7 @@ func (t *tree) promptUses() []use {
 func checkPrompts(t *tree, ds *Diagnostics) {
 	used, missing := map[string]bool{}, map[string]bool{}
 	templates := t.templates(ds)
-	passed := t.passed()
+	passed := t.passed(ds)
 	for _, u := range t.promptUses() {
 		key := u.key.Value
 		used[key] = true
@@ -93,6 +93,7 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 	}
 	for key := range ownPrompts["en"] {
 		used[key] = true
+		t.checkReplaced(key, templates, ds)
 	}
 	reported := map[string]bool{}
 	for _, f := range t.prompts {
@@ -100,6 +101,23 @@ func checkPrompts(t *tree, ds *Diagnostics) {
 			if !used[p.key.Value] && !reported[p.key.Value] {
 				reported[p.key.Value] = true
 				ds.warnf(codeUnused, p.key.at, "", "prompt %q is used by no step", p.key.Value)
+			}
+		}
+	}
+}
+
+// checkReplaced checks an author's words for one of the kiosk's own prompts,
+// which are passed nothing but what they read back.
+func (t *tree) checkReplaced(key string, templates map[*promptFile]map[string][]part, ds *Diagnostics) {
+	passes := "nothing"
+	if key == PromptConfirmHeard {
+		passes = "only {value}"
+	}
+	for _, f := range t.prompts {
+		for _, p := range templates[f][key] {
+			if p.placeholder && !(key == PromptConfirmHeard && p.text == "value") {
+				ds.errorf(codePlaceholder, pieceOf(f.byKey[key], p.offset, len(p.text)+2), "", "%s %q uses {%s}; the kiosk passes %s",
+					languageName(f.language), key, p.text, passes)
 			}
 		}
 	}
@@ -117,12 +135,15 @@ type passing struct {
 type passings []*passing
 
 // passed are the flow's, with what the names of files want.
-func (t *tree) passed() *passings {
+func (t *tree) passed(ds *Diagnostics) *passings {
 	ps := &passings{}
 	for _, s := range t.allSteps() {
 		for _, f := range s.facts.files {
 			for _, name := range Placeholders(f.name.Value) {
 				ps.of(f.with).wanted[name] = true
+				if !slices.ContainsFunc(f.with, func(w pair) bool { return w.key.Value == name }) {
+					ds.errorf(codePlaceholder, f.name.at, "", "%q uses {%s}; step %q passes %s", f.name.Value, name, s.name.Value, use{promptUse: promptUse{with: f.with}}.passes())
+				}
 			}
 		}
 	}

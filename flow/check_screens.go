@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -17,13 +18,12 @@ const (
 // its buttons do something.
 func checkScreens(t *tree, ds *Diagnostics) {
 	for i, s := range t.steps {
-		for _, f := range s.facts.files {
-			t.checkFile(f.name, ds)
-		}
 		sc := screenOf(s)
 		if sc == nil {
 			continue
 		}
+		t.checkFile(sc.picture, pictureKinds, ds)
+		t.checkFile(sc.plan, mapKinds, ds)
 		shown := sc.picture
 		if shown.Value == "" {
 			shown = sc.plan
@@ -54,14 +54,38 @@ func screenOf(s *step) *screen {
 	return nil
 }
 
-// checkFile checks that a file of the store exists, unless its name is only known
-// at run time.
-func (t *tree) checkFile(name Text, ds *Diagnostics) {
-	if len(Placeholders(name.Value)) > 0 || !fs.ValidPath(name.Value) {
+// What a gateway serves to its kiosks: files below mediaDir, of these kinds, of at
+// most maxPicture bytes.
+const (
+	mediaDir   = "media/"
+	maxPicture = 8 << 20
+)
+
+var (
+	pictureKinds = []string{".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"}
+	mapKinds     = []string{".svg"}
+)
+
+// checkFile checks that a file can be shown and is there; of one whose name is
+// only known at run time what can be said.
+func (t *tree) checkFile(name Text, kinds []string, ds *Diagnostics) {
+	open := len(Placeholders(name.Value)) > 0
+	switch {
+	case !fs.ValidPath(name.Value): // none, or the schema has said so
+		return
+	case !strings.HasPrefix(name.Value, mediaDir) && !strings.HasPrefix(name.Value, "{"):
+		ds.errorf(codeNoFile, name.at, "move it there", "%q cannot be shown: kiosks get only what is in the store's folder media", name.Value)
+		return
+	case !slices.Contains(kinds, path.Ext(name.Value)) && !strings.HasSuffix(name.Value, "}"):
+		ds.errorf(codeNoFile, name.at, "", "%q cannot be shown here: its name must end in %s", name.Value, strings.Join(kinds, ", "))
+		return
+	case open:
 		return
 	}
 	info, err := fs.Stat(t.files, name.Value)
 	switch {
+	case err == nil && !info.IsDir() && info.Size() > maxPicture:
+		ds.errorf(codeNoFile, name.at, "make it smaller", "%q has %d MiB; a kiosk shows at most %d", name.Value, info.Size()>>20, maxPicture>>20)
 	case err == nil && !info.IsDir():
 	case err == nil || errors.Is(err, fs.ErrNotExist):
 		dir := path.Dir(name.Value)

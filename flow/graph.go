@@ -18,7 +18,7 @@ const (
 type edge struct {
 	to   Text
 	kind edgeKind
-	when *exprUse // of a branch's arm; nil for the others
+	when *exprUse // of a branch's arm; without a text for `else`; nil for the others
 	name string   // what `catch` names
 	sets []string // what an intent sets
 }

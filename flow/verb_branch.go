@@ -1,5 +1,7 @@
 package flow
 
+import "slices"
+
 const (
 	codeNoElse    Code = "F107"
 	codeAfterElse Code = "F108"
@@ -39,9 +41,10 @@ func (b *branchBody) facts() facts {
 	var f facts
 	for _, a := range b.arms {
 		if a.isElse {
-			f.edges = append(f.edges, edge{to: a.other, kind: onCase})
+			f.edges = append(f.edges, edge{to: a.other, kind: onCase, when: &exprUse{untrue: f.exprs}})
 			continue
 		}
+		a.when.untrue = slices.Clone(f.exprs)
 		f.exprs = append(f.exprs, a.when)
 		f.edges = append(f.edges, edge{to: a.to, kind: onCase, when: a.when})
 	}

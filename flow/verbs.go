@@ -59,18 +59,20 @@ type fileUse struct {
 
 // An exprUse is a place where an expression stands.
 type exprUse struct {
-	text  Text
-	field string   // as the author knows the place: `when`
-	want  Type     // "" takes any value that can be spoken
-	whole bool     // takes any value at all
-	after []string // what has a value here whatever came before
-	code  Code     // of a value of the wrong type; default F202 or F208
+	text   Text
+	field  string     // as the author knows the place: `when`
+	want   Type       // "" takes any value that can be spoken
+	whole  bool       // takes any value at all
+	after  []string   // what has a value here whatever came before
+	untrue []*exprUse // what was false before this is looked at
+	code   Code       // of a value of the wrong type; default F202 or F208
 
 	// What the expression check finds out:
-	reads []read   // slots and vars that must have a value
-	all   []read   // all uses of a slot or var, guarded or not
-	names []string // of all slots and vars in it
-	has   []string // those that have one where the expression is true
+	reads  []read   // slots and vars that must have a value
+	all    []read   // all uses of a slot or var, guarded or not
+	names  []string // of all slots and vars in it
+	has    []string // those that have one where the expression is true
+	hasNot []string // those that have one where it is false
 }
 
 // A read is one use of a slot or var in an expression.
