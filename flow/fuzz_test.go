@@ -60,3 +60,43 @@ func inside(t *testing.T, d Diagnostic, p Pos, lines []string) {
 		t.Errorf("%s: %s is outside the file", d, p)
 	}
 }
+
+// FuzzCatalogue gives the reader of the action catalogue any file: it never
+// panics and points only into it, and what it accepts can be written.
+func FuzzCatalogue(f *testing.F) {
+	f.Add([]byte(shopActions))
+	files, err := filepath.Glob("testdata/catalogue/*/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		lines := splitLines(text)
+		catalogue, ds := ReadCatalogue(fstest.MapFS{"actions/shop.yaml": {Data: text}}, "actions")
+		for _, d := range ds {
+			inside(t, d, d.Pos, lines)
+			if d.End != nil {
+				inside(t, d, *d.End, lines)
+			}
+		}
+		if catalogue == nil {
+			return
+		}
+		for name, a := range catalogue.Actions {
+			if _, err := Expand(a.Path, func(string) (string, error) { return "x", nil }); err != nil {
+				t.Errorf("%s: path %q: %v", name, a.Path, err)
+			}
+			for _, p := range Placeholders(a.Path) {
+				if arg := a.arg(p); arg == nil || !arg.Required {
+					t.Errorf("%s: path %q needs %q, which need not be there", name, a.Path, p)
+				}
+			}
+		}
+	})
+}

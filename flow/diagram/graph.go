@@ -44,7 +44,11 @@ var failures = []string{"error", "timeout", "ungrounded", "refused"}
 func newGraph(p *flow.Plan, taken map[string]int) *graph {
 	g := &graph{plan: p, lit: taken != nil, stayed: map[string][]string{}}
 	for name, s := range p.Steps {
-		g.ways = append(g.ways, waysOf(name, s)...)
+		for _, w := range waysOf(name, s) {
+			if _, ok := p.Steps[w.to]; ok { // a plan that is handed in may be anybody's
+				g.ways = append(g.ways, w)
+			}
+		}
 	}
 	if g.lit {
 		g.light(taken)
