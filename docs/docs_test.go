@@ -210,24 +210,32 @@ func targets(d document) []string {
 	return names
 }
 
-// texts are the prompts that a flow names.
-func texts(d document) []string {
-	var keys []string
+// texts makes up the prompts that a flow names, with the placeholders that their
+// steps pass.
+func texts(d document) document {
+	made := document{}
 	walk(d, func(field string, v any) {
 		switch v := v.(type) {
 		case string:
-			if slices.Contains([]string{"prompt", "template", "cover", "while_waiting", "invalid", "title", "text", "alt", "label", "say"}, field) {
-				keys = append(keys, v)
+			if slices.Contains([]string{"prompt", "template", "cover", "while_waiting", "invalid", "title", "text", "alt", "label", "say"}, field) && made[v] == nil {
+				made[v] = "…"
 			}
 		case []any:
 			if field == "say" {
 				for _, key := range v {
-					keys = append(keys, key.(string))
+					made[key.(string)] = "…"
+				}
+			}
+		case document:
+			with, _ := v["with"].(document)
+			for _, key := range []any{v["prompt"], v["template"]} {
+				if key, ok := key.(string); ok && with != nil {
+					made[key] = "{" + strings.Join(slices.Sorted(maps.Keys(with)), "} {") + "}"
 				}
 			}
 		}
 	})
-	return keys
+	return made
 }
 
 func walk(v any, see func(field string, v any)) {
@@ -267,12 +275,8 @@ func (s store) compile(t *testing.T, b block, d document, prompts map[string]str
 	})
 	for _, lang := range supported {
 		given := prompts[lang.(string)]
-		all := document{}
 		if given == "" {
-			for _, key := range texts(d) {
-				all[key] = "…"
-			}
-			given = encode(t, all)
+			given = encode(t, texts(d))
 		}
 		s.files[fmt.Sprintf("prompts/%s/%s.yaml", name, lang)] = &fstest.MapFile{Data: []byte(given)}
 	}
