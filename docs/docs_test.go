@@ -340,7 +340,7 @@ func TestExamplesCompile(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					s.files[flow.PublishedName(plan.Flow, plan.Version)] = &fstest.MapFile{Data: published}
+					s.files[flow.PublishedPath(plan.Flow, plan.Version)] = &fstest.MapFile{Data: published}
 				case "part", "steps":
 					s.compile(t, b, around(t, b), nil)
 				}
