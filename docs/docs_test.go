@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +18,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/praesenz/parley/flow"
+	"github.com/praesenz/parley/flowtest"
 	"github.com/praesenz/parley/schemas"
+	"github.com/praesenz/parley/store"
 )
 
 // pages are the documents whose YAML is compiled. Those of flow-diagnostics.md
@@ -254,16 +257,16 @@ func walk(v any, see func(field string, v any)) {
 	}
 }
 
-// A store is what the examples of one page are compiled in, in their order: a
+// Examples are what the blocks of one page are compiled in, in their order: a
 // flow is published as it comes, so that later ones can run it.
-type store struct {
+type examples struct {
 	files   fstest.MapFS
 	actions *flow.Catalogue
 }
 
 // compile compiles a flow. prompts are the texts that the page gives, by
 // language; the others are made up.
-func (s store) compile(t *testing.T, b block, d document, prompts map[string]string) *flow.Plan {
+func (s examples) compile(t *testing.T, b block, d document, prompts map[string]string) *flow.Plan {
 	t.Helper()
 	name, _ := d["flow"].(string)
 	languages, _ := d["languages"].(document)
@@ -311,49 +314,116 @@ func encode(t *testing.T, v any) string {
 func TestExamplesCompile(t *testing.T) {
 	for _, page := range pages {
 		t.Run(page, func(t *testing.T) {
-			blocks := blocksOf(t, page)
-			s := store{files: fstest.MapFS{}}
-			for i, b := range blocks {
-				if b.kind == "actions" {
-					s.files[fmt.Sprintf("actions/%d.yaml", i)] = &fstest.MapFile{Data: []byte(b.text)}
+			compileAll(t, page)
+		})
+	}
+}
+
+// compileAll compiles the flows, parts and steps of a page, and gives its flows'
+// plans by name.
+func compileAll(t *testing.T, page string) (examples, map[string]*flow.Plan) {
+	t.Helper()
+	blocks := blocksOf(t, page)
+	s, plans := examples{files: fstest.MapFS{}}, map[string]*flow.Plan{}
+	for i, b := range blocks {
+		if b.kind == "actions" {
+			s.files[fmt.Sprintf("actions/%d.yaml", i)] = &fstest.MapFile{Data: []byte(b.text)}
+		}
+	}
+	if _, err := fs.Stat(s.files, "actions"); err == nil {
+		catalogue, ds := flow.ReadCatalogue(s.files, "actions")
+		if len(ds) > 0 {
+			t.Fatalf("docs/%s: actions:\n%s", page, flow.Render(ds, s.files, flow.RenderOptions{}))
+		}
+		s.actions = catalogue
+	}
+	for i, b := range blocks {
+		switch b.kind {
+		case "flow":
+			prompts := map[string]string{}
+			for _, next := range blocks[i+1:] {
+				if next.kind != "prompts" {
+					break
+				}
+				prompts[next.argument] = next.text
+			}
+			plan := s.compile(t, b, read(t, b, b.text), prompts)
+			plans[plan.Flow] = plan
+			published, err := json.Marshal(plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.files[flow.PublishedPath(plan.Flow, plan.Version)] = &fstest.MapFile{Data: published}
+		case "part", "steps":
+			s.compile(t, b, around(t, b), nil)
+		case "store":
+			readStore(t, b)
+		}
+	}
+	return s, plans
+}
+
+// readStore reads a store.yaml in a folder that has what it names.
+func readStore(t *testing.T, b block) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, folder := range []string{"kb", "actions"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, store.File), []byte(b.text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Read(dir); err != nil {
+		t.Errorf("%s: %v", b, err)
+	}
+}
+
+// The conversations of a page go with the flows of that page as they say.
+func TestConversations(t *testing.T) {
+	for _, page := range pages {
+		t.Run(page, func(t *testing.T) {
+			s, plans := compileAll(t, page)
+			var tests []string
+			for _, b := range blocksOf(t, page) {
+				if b.kind == "test" {
+					path := fmt.Sprintf("tests/line-%d.yaml", b.line)
+					s.files[path] = &fstest.MapFile{Data: []byte(b.text)}
+					tests = append(tests, path)
 				}
 			}
-			if _, err := fs.Stat(s.files, "actions"); err == nil {
-				catalogue, ds := flow.ReadCatalogue(s.files, "actions")
-				if len(ds) > 0 {
-					t.Fatalf("actions:\n%s", flow.Render(ds, s.files, flow.RenderOptions{}))
+			read, of, ds := flowtest.Open(s.files, tests, func(name string) (*flow.Plan, error) {
+				if plans[name] == nil {
+					return nil, fmt.Errorf("the page has no flow %q", name)
 				}
-				s.actions = catalogue
+				return plans[name], nil
+			})
+			if len(ds) > 0 {
+				t.Fatalf("docs/%s:\n%s", page, flow.Render(ds, s.files, flow.RenderOptions{}))
 			}
-			for i, b := range blocks {
-				switch b.kind {
-				case "flow":
-					prompts := map[string]string{}
-					for _, next := range blocks[i+1:] {
-						if next.kind != "prompts" {
-							break
-						}
-						prompts[next.argument] = next.text
-					}
-					plan := s.compile(t, b, read(t, b, b.text), prompts)
-					published, err := json.Marshal(plan)
-					if err != nil {
-						t.Fatal(err)
-					}
-					s.files[flow.PublishedPath(plan.Flow, plan.Version)] = &fstest.MapFile{Data: published}
-				case "part", "steps":
-					s.compile(t, b, around(t, b), nil)
+			report := flowtest.Rehearse(t.Context(), read, of)
+			if report.Failed() > 0 || len(report.Results) < len(tests) {
+				var text strings.Builder
+				if err := report.Text(&text, flowtest.TextOptions{}); err != nil {
+					t.Fatal(err)
 				}
+				t.Errorf("docs/%s:\n%s", page, text.String())
 			}
 		})
 	}
 }
 
-// Every field, type and word of the language is in the reference, in code.
+// Every field, type and word of the language, of actions and of tests is in the
+// reference, in code.
 func TestReferenceIsComplete(t *testing.T) {
-	text, err := os.ReadFile("flow-language.md")
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, page := range pages {
+		of, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, of...)
 	}
 	told := map[string]bool{}
 	fences := regexp.MustCompile("(?s)```.*?```")
@@ -365,7 +435,7 @@ func TestReferenceIsComplete(t *testing.T) {
 	for _, heading := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(string(text), -1) {
 		told[heading[1]] = true
 	}
-	for schemaName, schema := range map[string][]byte{"flow.v1.json": schemas.FlowJSON, "actions.v1.json": schemas.ActionsJSON} {
+	for schemaName, schema := range map[string][]byte{"flow.v1.json": schemas.FlowJSON, "actions.v1.json": schemas.ActionsJSON, "test.v1.json": schemas.TestJSON} {
 		var s any
 		if err := json.Unmarshal(schema, &s); err != nil {
 			t.Fatal(err)
