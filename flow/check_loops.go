@@ -22,8 +22,10 @@ func checkLoops(t *tree, ds *Diagnostics) {
 		}
 		return !s.facts.waits || s.facts.listens && a.kind == onNext && !t.asksAnew(s)
 	}
-	for _, circle := range g.circles(unheard) {
-		path := g.path(circle, unheard)
+	again := g.askedAgain(unheard)
+	unasked := func(from int, a arc) bool { return unheard(from, a) && (!again[from] || a.kind != onNext) }
+	for _, circle := range g.circles(unasked) {
+		path := g.path(circle, unasked)
 		hint := ""
 		for _, i := range circle {
 			if c, ok := g.steps[i].body.(*collectBody); ok {
@@ -49,6 +51,35 @@ func checkLoops(t *tree, ds *Diagnostics) {
 		ds.errorf(codeSilenceLoop, where, "lead `then` to an `end`",
 			"silence at %q leads back to it (%s); it would loop for ever", s.name.Value, strings.Join(path, " → "))
 	}
+}
+
+// askedAgain are the steps that listen although their slot is not asked anew: on
+// every way round to them, along the arcs to follow, a step takes its value away
+// (`set: {slot: null}`) and none gives it another.
+func (g *graph) askedAgain(follow func(from int, a arc) bool) map[int]bool {
+	again := map[int]bool{}
+	for i, s := range g.steps {
+		c, ok := s.body.(*collectBody)
+		if !ok {
+			continue
+		}
+		slot := "slots." + c.slot.Value
+		known := func(from int, a arc) bool {
+			return follow(from, a) && !slices.Contains(g.steps[a.target].facts.forgets, slot)
+		}
+		again[i] = true
+		for j, giver := range g.steps {
+			if j != i && !slices.Contains(giver.facts.sets, slot) {
+				continue
+			}
+			for _, a := range g.out[j] {
+				if known(j, a) && g.from(a.target, known)[i] {
+					again[i] = false
+				}
+			}
+		}
+	}
+	return again
 }
 
 // asksAnew reports whether a listening step asks although it was answered before.
