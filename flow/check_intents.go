@@ -21,6 +21,7 @@ type said struct{ lang, phrase string }
 // language, and that no phrase means two.
 func checkIntents(t *tree, ds *Diagnostics) {
 	owner := map[said]string{}
+	corrects := "" // the intent that does
 	for _, p := range t.phrases {
 		t.checkSupported(p.key, ds)
 	}
@@ -28,6 +29,11 @@ func checkIntents(t *tree, ds *Diagnostics) {
 		name := in.name.Value
 		if !in.broken {
 			in.checkShape(ds)
+		}
+		if len(in.correct) > 0 && corrects != "" {
+			ds.errorf(codeIntent, in.name.at, "put its slots into that one", "intent %q corrects already; %q would never be heard", corrects, name)
+		} else if len(in.correct) > 0 {
+			corrects = name
 		}
 		var silent []string
 		for _, lang := range t.languages() {

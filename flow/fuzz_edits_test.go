@@ -2,6 +2,8 @@ package flow
 
 import (
 	"io/fs"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path"
 	"strings"
@@ -9,70 +11,96 @@ import (
 	"testing/fstest"
 )
 
-// FuzzEdits takes a valid flow and edits it as a hasty author would: lines are
-// deleted, doubled, swapped, cut off, renamed and mixed with other words. The
-// checker never panics, points only into the files there are, and what it finds
-// no mistake in compiles and runs.
-func FuzzEdits(f *testing.F) {
-	flows := []struct{ dir, path string }{
+// editedFlows are valid flows, to be edited.
+type editedFlows struct {
+	paths   []string
+	files   []fstest.MapFS
+	actions *Catalogue
+}
+
+func newEditedFlows(tb testing.TB) editedFlows {
+	var e editedFlows
+	for _, f := range []struct{ dir, path string }{
 		{"testdata/everyverb", "flows/desk.yaml"},
 		{"testdata/everyverb", "flows/store_info.yaml"},
 		{"testdata/shop", "flows/help.yaml"},
 		{"testdata/twenty", "flow.yaml"},
+	} {
+		e.paths, e.files = append(e.paths, f.path), append(e.files, load(tb, f.dir))
 	}
-	var files []fstest.MapFS
-	for i, fl := range flows {
-		files = append(files, load(f, fl.dir))
+	var ds Diagnostics
+	if e.actions, ds = ReadCatalogue(e.files[0], "actions"); len(ds) > 0 {
+		tb.Fatal(ds)
+	}
+	return e
+}
+
+// check edits one of the flows as a hasty author would: lines are deleted,
+// doubled, swapped, cut off, indented otherwise and mixed with other words. The
+// checker never panics, points only into the files there are, and what it finds
+// no mistake in compiles and runs.
+func (e editedFlows) check(t *testing.T, which uint8, script []byte) {
+	at := int(which) % len(e.paths)
+	edited := maps.Clone(e.files[at])
+	name := e.paths[at]
+	if len(script) > 0 && script[0] >= 200 { // now and then it is a prompt
+		name = anyPrompts(edited)
+	}
+	script = script[:min(len(script), 90)]
+	edited[name] = &fstest.MapFile{Data: []byte(edit(string(edited[name].Data), script))}
+	src := Source{FS: edited, Path: e.paths[at], Collections: []string{"store"}, Actions: e.actions}
+	ds := Check(src)
+	for _, d := range ds {
+		file := edited[d.Pos.File]
+		if file == nil {
+			t.Errorf("%s points to no file", d)
+			continue
+		}
+		lines := splitLines(file.Data)
+		inside(t, d, d.Pos, lines)
+		if d.End != nil {
+			inside(t, d, *d.End, lines)
+		}
+	}
+	Render(ds, edited, RenderOptions{})
+	plan, err := Compile(src)
+	if (err != nil) != (len(ds.Errors()) > 0) {
+		t.Fatalf("Check finds %d mistakes, but Compile says: %v", len(ds.Errors()), err)
+	}
+	if err != nil {
+		return
+	}
+	if err := plan.Check(); err != nil {
+		t.Error(err)
+	}
+	if _, err := NewProgram(plan); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzEdits(f *testing.F) {
+	flows := newEditedFlows(f)
+	for i := range flows.paths {
 		f.Add(uint8(i), []byte{0, 10, 0, 1, 20, 0, 2, 30, 40, 3, 50, 7, 4, 60, 9, 5, 25, 3, 6, 33, 8})
 		f.Add(uint8(i), []byte{6, 14, 2, 6, 35, 17, 13, 3, 4})
 	}
-	actions, ds := ReadCatalogue(files[0], "actions")
-	if len(ds) > 0 {
-		f.Fatal(ds)
+	f.Fuzz(flows.check)
+}
+
+// TestRandomEdits is what FuzzEdits finds in a second.
+func TestRandomEdits(t *testing.T) {
+	flows := newEditedFlows(t)
+	for seed := range uint64(150) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		script := make([]byte, 3*(1+r.IntN(4)))
+		for i := range script {
+			script[i] = byte(r.Uint32())
+		}
+		flows.check(t, uint8(r.Uint32()), script)
+		if t.Failed() {
+			t.Fatalf("by seed %d", seed)
+		}
 	}
-	f.Fuzz(func(t *testing.T, which uint8, script []byte) {
-		at := int(which) % len(flows)
-		edited := fstest.MapFS{}
-		for name, file := range files[at] {
-			edited[name] = file
-		}
-		name := flows[at].path
-		if len(script) > 0 && script[0] >= 200 { // now and then it is a prompt
-			name = anyPrompts(files[at])
-		}
-		if len(script) > 90 {
-			script = script[:90]
-		}
-		edited[name] = &fstest.MapFile{Data: []byte(edit(string(edited[name].Data), script))}
-		src := Source{FS: edited, Path: flows[at].path, Collections: []string{"store"}, Actions: actions}
-		ds := Check(src)
-		for _, d := range ds {
-			file := edited[d.Pos.File]
-			if file == nil {
-				t.Errorf("%s points to no file", d)
-				continue
-			}
-			lines := splitLines(file.Data)
-			inside(t, d, d.Pos, lines)
-			if d.End != nil {
-				inside(t, d, *d.End, lines)
-			}
-		}
-		Render(ds, edited, RenderOptions{})
-		plan, err := Compile(src)
-		if (err != nil) != (len(ds.Errors()) > 0) {
-			t.Fatalf("Check finds %d mistakes, but Compile says: %v", len(ds.Errors()), err)
-		}
-		if err != nil {
-			return
-		}
-		if err := plan.Check(); err != nil {
-			t.Error(err)
-		}
-		if _, err := NewProgram(plan); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // load reads a folder into memory.
