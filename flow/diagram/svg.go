@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ const (
 	lineGap   = 17.0
 	padding   = 12.0
 	minWidth  = 132.0
+	margin    = 12.0
 
 	// busy is how many ways may lead to a step before those that nobody hopes
 	// for are drawn as a tag with its name: arrows across the whole picture help
@@ -195,7 +197,29 @@ func (d *drawing) layOut(ctx context.Context) error {
 	for i, b := range d.place.Boxes {
 		d.order[i].box = b
 	}
+	d.frame()
 	return nil
+}
+
+// frame moves everything into the picture: the layout looks at boxes and labels
+// only, and lines may lead around them.
+func (d *drawing) frame() {
+	left, right := 0.0, d.place.Width
+	for _, c := range d.place.Connections {
+		for _, p := range c.Points {
+			left, right = min(left, p.X-margin), max(right, p.X+margin)
+		}
+	}
+	for _, b := range d.place.Boxes {
+		b.X -= left
+	}
+	for _, c := range d.place.Connections {
+		c.X -= left
+		for i := range c.Points {
+			c.Points[i].X -= left
+		}
+	}
+	d.place.Width = right - left
 }
 
 func (d *drawing) render() string {
@@ -256,7 +280,17 @@ func style() string {
 		"a{text-decoration:none}\n</style>\n<defs>" + marker("arrow", line) + marker("arrow-idle", lineIdle) + marker("arrow-lit", litColour) + "</defs>\n"
 }
 
-// line draws a way as a curve through the points that the layout found.
+// towards is a little way from a corner to the next point, where its rounding
+// begins.
+func towards(corner, next point) point {
+	const radius = 22
+	dx, dy := next.X-corner.X, next.Y-corner.Y
+	part := min(radius/max(math.Hypot(dx, dy), 1), 0.5)
+	return point{corner.X + dx*part, corner.Y + dy*part}
+}
+
+// line draws a way along the points that the layout found, its corners rounded.
+// It must pass them: a label stands at one.
 func (d *drawing) line(c *connection, w way) string {
 	colour, marker, width := line, "arrow", 1.4
 	switch {
@@ -273,7 +307,8 @@ func (d *drawing) line(c *connection, w way) string {
 	var path strings.Builder
 	fmt.Fprintf(&path, "M%.1f %.1f", pts[0].X, pts[0].Y)
 	for i := 1; i+1 < len(pts); i++ {
-		fmt.Fprintf(&path, "Q%.1f %.1f %.1f %.1f", pts[i].X, pts[i].Y, (pts[i].X+pts[i+1].X)/2, (pts[i].Y+pts[i+1].Y)/2)
+		in, out := towards(pts[i], pts[i-1]), towards(pts[i], pts[i+1])
+		fmt.Fprintf(&path, "L%.1f %.1fQ%.1f %.1f %.1f %.1f", in.X, in.Y, pts[i].X, pts[i].Y, out.X, out.Y)
 	}
 	last := pts[len(pts)-1]
 	fmt.Fprintf(&path, "L%.1f %.1f", last.X, last.Y)

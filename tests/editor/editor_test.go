@@ -118,6 +118,8 @@ func TestAnEditorCompletes(t *testing.T) {
 		"fields of a slot":     {"flow", "slots:\n  phone:\n    |\n", []string{"type", "normalise", "sensitive", "valid"}},
 		"fields of an action":  {"actions", "actions:\n  hold:\n    |\n", []string{"method", "path", "args", "result", "errors", "timeout"}},
 		"methods of an action": {"actions", "actions:\n  hold:\n    method: |\n", []string{"GET", "POST", "DELETE"}},
+		"fields of a test":     {"test", "test: a\nflow: f\n|\n", []string{"conversation", "given", "language"}},
+		"entries of a test":    {"test", "test: a\nflow: f\nconversation:\n- |\n", []string{"kiosk", "user", "silence", "expect"}},
 		"fields of a store":    {"store", "store: s\n|\n", []string{"kiosks", "languages", "time_zone", "actions"}},
 	} {
 		t.Run(name, func(t *testing.T) {
