@@ -75,7 +75,7 @@ func TestNumbers(t *testing.T) {
 		{"de", "int", "ein", "1"},
 		{"de", "int", "ich brauche ein paar", ""},
 		{"de", "int", "drei oder vier", ""},
-		{"de", "int", "wir sind zu fünft", ""},
+		{"de", "int", "wir sind zu fünft", "5"},
 		{"de", "number", "zwei Komma fünf", "2.5"},
 		{"de", "number", "zweieinhalb", "2.5"},
 		{"de", "number", "anderthalb", "1.5"},
@@ -141,6 +141,7 @@ func TestAmounts(t *testing.T) {
 		{"en", "one hundred and twenty five pounds", "125"},
 		{"en", "about ten euros I think", "10"},
 		{"en", "ten or twenty euros", ""},
+		{"en", "between 50 and 80 euros", ""},
 		{"en", "1,200.50", "1200.5"},
 		{"de", "12,50 €", "12.5"},
 		{"de", "zwölf Euro fünfzig", "12.5"},
@@ -261,6 +262,12 @@ func TestDaysOfOneSentenceFollowEachOther(t *testing.T) {
 	for lang, text := range map[string]string{"en": "from Wednesday to Monday", "de": "von Mittwoch bis Montag", "fr": "de mercredi à lundi", "tr": "çarşambadan pazartesiye"} {
 		got := grammar.Hear(lang, text).Dates(now)
 		if len(got) != 2 || got[0].Value != "2026-11-25" || got[1].Value != "2026-11-30" {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	for lang, text := range map[string]string{"en": "from the third to the fifth of May", "de": "vom 3. bis zum 5. Mai", "fr": "du trois au cinq mai"} {
+		got := grammar.Hear(lang, text).Dates(now)
+		if len(got) != 2 || got[0].Value != "2027-05-03" || got[1].Value != "2027-05-05" {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
@@ -492,6 +499,11 @@ func TestMeans(t *testing.T) {
 		{"en", "can we stop this", "cancel"},
 		{"en", "I made a mistake", "correct"},
 		{"en", "change the language", "language"},
+		{"en", "wait a second", "wait"},
+		{"de", "warte, einen Moment", "wait"},
+		{"fr", "attendez un moment", "wait"},
+		{"tr", "bir dakika lütfen", "wait"},
+		{"en", "wait for my wife", ""},
 		{"en", "a person of three", ""},
 		{"en", "can you repeat it for my wife's order", ""},
 		{"en", "where do I cancel my subscription", ""},
@@ -527,7 +539,7 @@ func TestMeans(t *testing.T) {
 		{"tr", "insan hakları kitabı", ""},
 	} {
 		got := ""
-		for _, intent := range []string{"cancel", "human", "repeat", "language", "correct"} {
+		for _, intent := range []string{"cancel", "human", "repeat", "language", "correct", "wait"} {
 			if grammar.Hear(c.lang, c.text).Means(intent) {
 				got += intent
 			}
