@@ -59,7 +59,7 @@ var english = &lang{
 		half:    set("half"),
 		past:    set("past after"),
 		to:      set("to before till of"),
-		seconds: map[string]int{"minute": 1, "minutes": 1, "hour": 60, "hours": 60},
+		spans:   map[string]int{"minute": 1, "minutes": 1, "hour": 60, "hours": 60},
 	},
 	spelled: spelled{
 		plus:     set("plus"),
@@ -73,7 +73,7 @@ var english = &lang{
 		alphabet: spellers("alpha/alfa/adam/able/apple bravo/boy/baker charlie/charles delta/david/dog echo/edward/easy foxtrot/frank/fox golf/george hotel/henry/harry india/ida juliet/juliett/john/jack kilo/king lima/lincoln/lucy mike/mary/mother november/nora/nancy oscar/ocean papa/peter/paul quebec/queen romeo/robert/roger sierra/sam/sugar tango/tom/thomas uniform/union/uncle victor whiskey/whisky/william xray yankee/young/yellow zulu/zebra"),
 	},
 	said: said{
-		dot: "dot", at: "at", dash: "dash", under: "underscore", plus: "plus", minus: "minus",
+		dot: "dot", at: "at", dash: "dash", under: "underscore", plus: "plus",
 		weekdays: names("Sunday Monday Tuesday Wednesday Thursday Friday Saturday"),
 		months:   names("January February March April May June July August September October November December"),
 		currency: "EUR",

@@ -59,7 +59,7 @@ var french = &lang{
 		past:    set("et"),
 		to:      set("moins"),
 		order:   hourFirst,
-		seconds: map[string]int{"minute": 1, "minutes": 1, "heure": 60, "heures": 60},
+		spans:   map[string]int{"minute": 1, "minutes": 1, "heure": 60, "heures": 60},
 	},
 	spelled: spelled{
 		plus:     set("plus"),
@@ -73,7 +73,7 @@ var french = &lang{
 		alphabet: spellers("anatole/alpha/alfa/anne berthe/bravo/bernard célestin/charlie/cécile désiré/delta/denise eugène/echo/écho/émile françois/foxtrot gaston/golf henri/hotel irma/india/isabelle joseph/juliett/juliette/jean kléber/kilo louis/lima marcel/mike/marie nicolas/november/nathalie oscar/olivier pierre/papa/paul quintal/quebec/québec raoul/romeo/roméo suzanne/sierra/sophie thérèse/tango/thomas ursule/uniform victor william/whisky/whiskey xavier/xray yvonne/yankee zoé/zulu"),
 	},
 	said: said{
-		dot: "point", at: "arobase", dash: "tiret", under: "underscore", plus: "plus", minus: "moins",
+		dot: "point", at: "arobase", dash: "tiret", under: "underscore", plus: "plus",
 		weekdays: names("dimanche lundi mardi mercredi jeudi vendredi samedi"),
 		months:   names("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
 		currency: "EUR",

@@ -62,7 +62,7 @@ var german = &lang{
 		half:    set("halb halben"),
 		past:    set("nach"),
 		to:      set("vor"),
-		seconds: map[string]int{"minute": 1, "minuten": 1, "stunde": 60, "stunden": 60},
+		spans:   map[string]int{"minute": 1, "minuten": 1, "stunde": 60, "stunden": 60},
 	},
 	spelled: spelled{
 		plus:  set("plus"),
@@ -77,7 +77,7 @@ var german = &lang{
 			map[string]int{"nordpol": 'n', "jot": 'j', "zett": 'z'}),
 	},
 	said: said{
-		dot: "Punkt", at: "ät", dash: "Bindestrich", under: "Unterstrich", plus: "plus", minus: "minus",
+		dot: "Punkt", at: "ät", dash: "Bindestrich", under: "Unterstrich", plus: "plus",
 		weekdays: names("Sonntag Montag Dienstag Mittwoch Donnerstag Freitag Samstag"),
 		months:   names("Januar Februar März April Mai Juni Juli August September Oktober November Dezember"),
 		currency: "EUR",

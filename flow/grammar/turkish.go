@@ -53,7 +53,7 @@ var turkish = &lang{
 		order:   hourFirstTo,
 		hours: merge(table(1, "birde ikide üçte dörtte beşte altıda yedide sekizde dokuzda onda"), table(1, "biri ikiyi üçü dördü beşi altıyı yediyi sekizi dokuzu onu"),
 			table(1, "bire ikiye üçe dörde beşe altıya yediye sekize dokuza ona")),
-		seconds: map[string]int{"dakika": 1, "saat": 60},
+		spans: map[string]int{"dakika": 1, "saat": 60},
 	},
 	spelled: spelled{
 		plus:     set("artı"),
@@ -66,7 +66,7 @@ var turkish = &lang{
 		alphabet: spellers("adana/ankara/alfa bolu/bursa/bravo ceyhan/charlie denizli/delta edirne/echo fatsa/foxtrot giresun/golf hatay/hotel isparta/izmir/india jandarma/juliet kars/kilo lüleburgaz/lima muş/manisa/mike niğde/november ordu/oscar polatlı/papa quebec rize/romeo sinop/samsun/sierra tokat/trabzon/tango uşak/uniform van/victor whiskey xray yozgat/yankee zonguldak/zulu"),
 	},
 	said: said{
-		dot: "nokta", at: "et", dash: "tire", under: "altçizgi", plus: "artı", minus: "eksi",
+		dot: "nokta", at: "et", dash: "tire", under: "altçizgi", plus: "artı",
 		weekdays: names("Pazar Pazartesi Salı Çarşamba Perşembe Cuma Cumartesi"),
 		months:   names("Ocak Şubat Mart Nisan Mayıs Haziran Temmuz Ağustos Eylül Ekim Kasım Aralık"),
 		currency: "TRY",
