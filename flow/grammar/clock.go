@@ -101,6 +101,11 @@ func (w Words) partOfDay() int {
 	found := anyPart
 	for i := 0; i < len(w.list); {
 		am, pm := w.anyAt(i, c.am), w.anyAt(i, c.pm)
+		if c.past[w.word(i)] && i > 0 { // "on geçe", folded, is no "gece"
+			if _, took := w.minute(i - 1); took == 1 {
+				pm = 0
+			}
+		}
 		switch {
 		case am == 0 && pm == 0:
 			i++
@@ -513,6 +518,11 @@ func (w Words) turkishClock(i int) moment {
 	}
 	at := i + used
 	sure := h > 12 || h == 0
+	if w.oh(at) > 0 { // "on yedi sıfır beş"
+		if m, took := w.small(at + 1); took > 0 && m < 10 {
+			return moment{minute: h*60 + m, used: at + 1 + took - i, weak: true, sure: sure}
+		}
+	}
 	if m, took := w.minute(at); took > 0 {
 		switch end := w.word(at + took); {
 		case c.past[end]:

@@ -405,7 +405,7 @@ func (w Words) dayOfMonth(i int) (n, used int, ordinal bool) {
 	if n, ok := w.lang.days.ordinals[s]; ok && n > 0 {
 		return n, 1, true
 	}
-	if tens, ok := w.lang.numbers[s]; ok && (tens == 20 || tens == 30) { // "twenty third"
+	if tens, ok := w.lang.numbers[s]; ok && (tens == 20 || tens == 30 || tens == 10 && w.lang == turkish) { // "twenty third"
 		at := i + 1
 		if slices.Contains(w.lang.and, w.word(at)) {
 			at++

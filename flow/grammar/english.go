@@ -24,7 +24,7 @@ var english = &lang{
 	point:       []string{"point"},
 	minus:       []string{"minus"},
 	halves:      map[string]float64{"half": .5},
-	portions:    map[string]float64{"half": .5},
+	portions:    map[string]float64{"dozen": 12, "half": .5},
 	repeats:     map[string]int{"double": 2, "triple": 3},
 	money:       set("euro euros dollar dollars pound pounds lira liras franc francs quid buck bucks € $ £ ₺ eur usd gbp try chf"),
 	cents:       set("cent cents penny pence p kurus"),

@@ -24,7 +24,7 @@ var german = &lang{
 	point:       []string{"komma", "punkt"},
 	minus:       []string{"minus"},
 	halves:      map[string]float64{"einhalb": .5},
-	portions:    map[string]float64{"anderthalb": 1.5, "eineinhalb": 1.5, "halbe": .5, "halbes": .5, "halber": .5, "halben": .5, "zweit": 2, "dritt": 3, "viert": 4, "funft": 5, "sechst": 6, "siebt": 7},
+	portions:    map[string]float64{"dutzend": 12, "anderthalb": 1.5, "eineinhalb": 1.5, "halbe": .5, "halbes": .5, "halber": .5, "halben": .5, "zweit": 2, "dritt": 3, "viert": 4, "funft": 5, "sechst": 6, "siebt": 7},
 	repeats:     map[string]int{"doppel": 2, "doppelt": 2, "zweimal": 2, "dreimal": 3},
 	ofNumber:    "und",
 	places:      merge(table(1, "erstes zweites drittes viertes fünftes sechstes siebtes achtes neuntes")),

@@ -49,6 +49,7 @@ func TestNumbers(t *testing.T) {
 		{"en", "int", "two thousand and twenty six", "2026"},
 		{"en", "int", "1,200", "1200"},
 		{"en", "int", "one five one", "151"},
+		{"en", "int", "a dozen", "12"},
 		{"en", "int", "I need five of them", "5"},
 		{"en", "int", "five or six", ""},
 		{"en", "int", "two three", ""},
@@ -246,6 +247,7 @@ func TestDates(t *testing.T) {
 		{"tr", "üç mayısta", "2027-05-03"},
 		{"tr", "23 Kasım'da", "2026-11-23"},
 		{"tr", "mayısın üçü", "2027-05-03"},
+		{"tr", "aralığın on yedisi", "2026-12-17"},
 		{"tr", "23 Kasım 2027", "2027-11-23"},
 		{"tr", "iki hafta sonra", "2026-12-07"},
 		{"tr", "üç gün sonra", "2026-11-26"},
@@ -357,6 +359,8 @@ func TestTimes(t *testing.T) {
 		{"tr", "bir saat sonra", "11:00"},
 		{"tr", "yarım saat sonra", "10:30"},
 		{"tr", "on birde", "11:00"},
+		{"tr", "saat on yedi sıfır beş", "17:05"},
+		{"tr", "sabah sekizi çeyrek geçe", "08:15"},
 	} {
 		if got := read(c.lang, "time", c.text, now); got != c.want {
 			t.Errorf("%s %q: %q, want %q", c.lang, c.text, got, c.want)
@@ -394,6 +398,7 @@ func TestSpelled(t *testing.T) {
 		{"en", "code", "my code is b as in bravo, c, seven", "BC7"},
 		{"en", "code", "AB-12", "AB12"},
 		{"en", "code", "double a three", "AA3"},
+		{"en", "code", "X as in x-ray, four, four, Q", "X44Q"},
 		{"de", "code", "B wie Berta sieben acht", "B78"},
 		{"de", "code", "Anton Berta drei", "AB3"},
 		{"fr", "code", "A comme Anatole quatre", "A4"},
