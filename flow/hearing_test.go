@@ -82,6 +82,7 @@ func TestUnderstandsWhatIsSaid(t *testing.T) {
 		"refused by valid":         {Heard{Step: "guests", Text: "twelve"}, Understanding{Invalid: int64(12)}},
 		"an amount":                {Heard{Step: "budget", Text: "around eighty euros fifty"}, Understanding{OK: true, Values: told{"budget": 80.5}}},
 		"a name":                   {Heard{Step: "name", Text: "Anna Berg."}, Understanding{OK: true, Values: told{"name": "Anna Berg"}, AskModel: true}},
+		"a name in a sentence":     {Heard{Step: "name", Language: "de", Text: "Mein Name ist Anna Berg."}, Understanding{OK: true, Values: told{"name": "Anna Berg"}, AskModel: true}},
 		"refused by pattern":       {Heard{Step: "name", Text: "R2D2"}, Understanding{Invalid: "R2D2"}},
 		"a telephone number":       {Heard{Step: "phone", Language: "de", Text: "null eins fünf eins eins zwei drei vier fünf sechs sieben acht"}, Understanding{OK: true, Values: told{"phone": "+4915112345678"}}},
 		"no number, not for model": {Heard{Step: "phone", Text: "I would rather not"}, Understanding{}},
@@ -163,6 +164,7 @@ func TestUnderstandsCorrections(t *testing.T) {
 		{"breakfast", "tr", "cuma değil cumartesi", corrected("arrival", "2026-11-28")},
 		{"breakfast", "tr", "cumartesi demek istedim", corrected("arrival", "2026-11-28")},
 		// What was not answered, is the same, or breaks the slot's rules is no correction.
+		{"budget", "fr", "attendez un moment", Understanding{}},
 		{"budget", "en", "I meant a double", Understanding{AskModel: true}},
 		{"budget", "en", "I meant twenty guests", Understanding{AskModel: true}},
 		{"guests", "en", "actually five", Understanding{OK: true, Values: told{"guests": int64(5)}}},

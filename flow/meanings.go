@@ -205,7 +205,8 @@ func (r reader) written(v any) (any, bool) {
 
 // Expected lists what a speech recogniser should expect at a step, in a fixed
 // order and as the author wrote it: the hints, the slot's values and their
-// synonyms or the options, the words of its type, the intents' phrases.
+// synonyms or the options, the words of its type, the hotwords, the intents'
+// phrases.
 //
 //workflowcheck:ignore
 func (p *Program) Expected(step, lang string, options []string) []string {
@@ -226,6 +227,11 @@ func (p *Program) Expected(step, lang string, options []string) []string {
 		}
 		if l.collect.Confirm != nil {
 			phrases = append(phrases, grammar.Vocabulary(lang, "bool")...)
+		}
+	}
+	for _, b := range []*BargeIn{p.plan.Steps[step].BargeIn, &p.plan.BargeIn} {
+		if b != nil && b.Mode == "hotword" {
+			phrases = append(phrases, byLanguage(b.Hotwords, lang)...)
 		}
 	}
 	for _, in := range p.plan.Intents {

@@ -211,8 +211,8 @@ func (r reader) loose(said grammar.Words) (v any, why string) {
 // text takes what was said as it is.
 func (r reader) text(said grammar.Words) (any, string) {
 	text := said.Raw()
-	if r.slot.Type == "string" { // a name, not a sentence
-		text = strings.TrimRight(text, ".!?, ")
+	if r.slot.Type == "string" { // a name, not a sentence: "my name is Anna Berg."
+		text = strings.TrimRight(said.Bare().Raw(), ".!?, ")
 	}
 	switch r.slot.Normalise {
 	case "upper":

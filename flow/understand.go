@@ -64,7 +64,7 @@ type Understanding struct {
 func (p *Program) Understand(h Heard) Understanding {
 	l := p.listen(h)
 	u := l.understand()
-	if l.asksModel() && l.words.Len() > 0 && u.Invalid == nil && !u.OK {
+	if l.asksModel() && l.words.Len() > 0 && u.Invalid == nil && !u.OK && !l.waits() {
 		u.AskModel = true
 	}
 	return u
@@ -121,6 +121,9 @@ func (l *listener) understand() Understanding {
 	if u, ok := l.intent(l.words); ok {
 		return u
 	}
+	if l.waits() {
+		return Understanding{Why: "the customer asks for a moment"}
+	}
 	if u, ok := l.correction(); ok {
 		return u
 	}
@@ -135,6 +138,10 @@ func (l *listener) understand() Understanding {
 	}
 	return l.contained()
 }
+
+// waits reports whether the customer only asks for a moment: "wait a second" is
+// neither one nor an answer.
+func (l *listener) waits() bool { return l.words.Means("wait") }
 
 // touch takes a button's value, or the name of an intent.
 func (l *listener) touch() (Understanding, bool) {

@@ -30,7 +30,7 @@ type clock struct {
 	past, to map[string]bool
 	hours    map[string]int // forms of the hours that only clocks have: "üçte"
 	order    clockOrder
-	seconds  map[string]int // units of "in an hour", in minutes
+	spans    map[string]int // of "in an hour", in minutes
 }
 
 type clockOrder int
@@ -101,6 +101,11 @@ func (w Words) partOfDay() int {
 	found := anyPart
 	for i := 0; i < len(w.list); {
 		am, pm := w.anyAt(i, c.am), w.anyAt(i, c.pm)
+		if c.past[w.word(i)] && i > 0 { // "on geçe", folded, is no "gece"
+			if _, took := w.minute(i - 1); took == 1 {
+				pm = 0
+			}
+		}
 		switch {
 		case am == 0 && pm == 0:
 			i++
@@ -183,11 +188,11 @@ func (w Words) fromNow(i int, now time.Time) moment {
 	minutes, took := 0.0, 0
 	half := 1.0
 	switch f := w.figure(at); {
-	case d.one[w.word(at)] && w.lang.clock.half[w.word(at+1)] && w.lang.clock.seconds[w.word(at+2)] > 0:
+	case d.one[w.word(at)] && w.lang.clock.half[w.word(at+1)] && w.lang.clock.spans[w.word(at+2)] > 0:
 		minutes, took, half = 1, 2, 0.5 // "einer halben Stunde", "une demi heure"
-	case w.lang.clock.half[w.word(at)] && w.lang.clock.seconds[w.word(at+1)] > 0:
+	case w.lang.clock.half[w.word(at)] && w.lang.clock.spans[w.word(at+1)] > 0:
 		minutes, took, half = 1, 1, 0.5
-	case w.lang.clock.half[w.word(at)] && d.one[w.word(at+1)] && w.lang.clock.seconds[w.word(at+2)] > 0:
+	case w.lang.clock.half[w.word(at)] && d.one[w.word(at+1)] && w.lang.clock.spans[w.word(at+2)] > 0:
 		minutes, took, half = 1, 2, 0.5 // "half an hour"
 	case d.one[w.word(at)]:
 		minutes, took = 1, 1
@@ -196,7 +201,7 @@ func (w Words) fromNow(i int, now time.Time) moment {
 	default:
 		return moment{}
 	}
-	unit := w.lang.clock.seconds[w.word(at+took)]
+	unit := w.lang.clock.spans[w.word(at+took)]
 	if unit == 0 {
 		return moment{}
 	}
@@ -430,7 +435,7 @@ func (w Words) hourAndMinute(i int) moment {
 				return moment{minute: h*60 + m, used: at + 1 + took - i, sure: sure}
 			}
 		}
-		if m, took := w.small(at); took > 0 && m < 60 && !w.lang.days.ordinals2(w, at) {
+		if m, took := w.small(at); took > 0 && m < 60 && !w.startsDate(at) {
 			at += took
 			return moment{minute: h*60 + m, used: at - i, sure: sure}
 		}
@@ -452,14 +457,14 @@ func (w Words) hourAndMinute(i int) moment {
 	return moment{minute: h * 60, used: at - i, weak: true, sure: sure}
 }
 
-// ordinals2 reports whether the number at i is the day of a date that follows a
-// time: "um 15 Uhr am 3. Mai" has an article, "15 Uhr 3. Mai" has not.
-func (c calendar) ordinals2(w Words, i int) bool {
+// startsDate reports whether the number at i is the day of a date that follows a
+// time: the 3 of "15 Uhr 3. Mai" are no minutes.
+func (w Words) startsDate(i int) bool {
 	_, took, ordinal := w.dayOfMonth(i)
 	if took == 0 {
 		return false
 	}
-	_, month := w.stem(i+took, c.months)
+	_, month := w.stem(i+took, w.lang.days.months)
 	return ordinal || month
 }
 
@@ -497,7 +502,7 @@ func (w Words) frenchMinutes(from, at, minute int, sure bool) moment {
 			return done(minute-m, next+took)
 		}
 	default:
-		if m, took := w.minute(next); took > 0 && !w.lang.days.ordinals2(w, next) {
+		if m, took := w.minute(next); took > 0 && !w.startsDate(next) {
 			return done(minute+m, next+took)
 		}
 	}
@@ -513,6 +518,11 @@ func (w Words) turkishClock(i int) moment {
 	}
 	at := i + used
 	sure := h > 12 || h == 0
+	if w.oh(at) > 0 { // "on yedi sıfır beş"
+		if m, took := w.small(at + 1); took > 0 && m < 10 {
+			return moment{minute: h*60 + m, used: at + 1 + took - i, weak: true, sure: sure}
+		}
+	}
 	if m, took := w.minute(at); took > 0 {
 		switch end := w.word(at + took); {
 		case c.past[end]:

@@ -34,6 +34,7 @@ type calendar struct {
 	nextWeek [][]word
 	the      map[string]bool // before a day of the month that stands alone
 	of       map[string]bool // between day and month
+	through  map[string]bool // between the two days of a span
 	monthDay bool            // 05/03 is the third of May
 }
 
@@ -352,6 +353,9 @@ func (w Words) monthDay(i int, today time.Time) dayRead {
 			return w.withYear(i, at+took, month, day, today)
 		}
 	}
+	if month, ok := w.monthOfSpan(at); ok {
+		return nextDay(month, day, at-i, today)
+	}
 	if !the && !ordinal {
 		return dayRead{}
 	}
@@ -362,6 +366,23 @@ func (w Words) monthDay(i int, today time.Time) dayRead {
 		}
 	}
 	return dayRead{}
+}
+
+// monthOfSpan is the month that a later day names: "from the third to the fifth
+// of May".
+func (w Words) monthOfSpan(at int) (int, bool) {
+	c := w.lang.days
+	from := at
+	for c.through[w.word(at)] || at > from && c.the[w.word(at)] {
+		at++
+	}
+	_, took, _ := w.dayOfMonth(at)
+	if at == from || took == 0 {
+		return 0, false
+	}
+	for at += took; c.of[w.word(at)]; at++ {
+	}
+	return w.stem(at, c.months)
 }
 
 // dayOfMonth reads 1 to 31; ordinal says that it can be nothing but a place in
@@ -384,7 +405,7 @@ func (w Words) dayOfMonth(i int) (n, used int, ordinal bool) {
 	if n, ok := w.lang.days.ordinals[s]; ok && n > 0 {
 		return n, 1, true
 	}
-	if tens, ok := w.lang.numbers[s]; ok && (tens == 20 || tens == 30) { // "twenty third"
+	if tens, ok := w.lang.numbers[s]; ok && (tens == 20 || tens == 30 || tens == 10 && w.lang == turkish) { // "twenty third"
 		at := i + 1
 		if slices.Contains(w.lang.and, w.word(at)) {
 			at++

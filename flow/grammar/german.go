@@ -4,13 +4,13 @@ import "regexp"
 
 var german = &lang{
 	yes: []string{"ja", "ja gerne", "ja gern", "jawohl", "jo", "jep", "genau", "klar", "na klar", "natürlich", "sicher", "gerne", "gern", "ja genau", "ja bitte",
-		"sehr gerne", "stimmt", "richtig", "das stimmt", "ja das stimmt", "das ist richtig", "korrekt", "auf jeden fall", "ok", "okay", "warum nicht", "in ordnung", "passt", "das passt", "einverstanden", "unbedingt", "perfekt", "doch", "so ist es"},
+		"sehr gerne", "stimmt", "richtig", "das stimmt", "ja das stimmt", "das ist richtig", "korrekt", "auf jeden fall", "ok", "okay", "warum nicht", "in ordnung", "passt", "das passt", "einverstanden", "unbedingt", "perfekt", "doch", "so ist es", "das wäre schön", "das wäre nett", "das wäre toll", "das wäre super", "sehr schön", "super", "toll"},
 	no: []string{"nein", "nö", "nee", "ne", "lieber nicht", "auf keinen fall", "eher nicht", "nicht wirklich", "jetzt nicht", "heute nicht", "falsch", "das ist falsch", "nichts",
-		"stimmt nicht", "das stimmt nicht", "nicht richtig", "das ist nicht richtig", "keinesfalls", "niemals", "passt nicht", "nein danke"},
+		"stimmt nicht", "das stimmt nicht", "nicht richtig", "das ist nicht richtig", "keinesfalls", "niemals", "passt nicht", "nein danke", "nicht nötig", "das ist nicht nötig", "brauche ich nicht", "nicht notwendig", "ich glaube nicht", "muss nicht sein"},
 	fillers: phrases("ich möchte gerne", "ich möchte gern", "ich möchte", "ich hätte gerne", "ich hätte gern", "ich will", "ich würde gerne", "ich nehme", "vielen dank", "danke schön",
 		"danke", "bitte", "äh", "ähm", "hm", "ach", "oh", "also", "na", "okay", "ok", "mal", "sagen wir", "das wäre", "es ist", "das ist", "ich glaube", "ich denke", "vielleicht", "so"),
 	counted:   set("person nacht tag leute personen person gäste stück mal nächte tage menschen"),
-	or:        set("oder bis"),
+	or:        set("oder bis und"),
 	particles: set("am um im in den dem der die das für bei gegen ab bis zum zur auf an und so etwa ungefähr circa von vom mit"),
 	comma:     true, compounds: true,
 	numbers: merge(table(0, "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn"),
@@ -24,7 +24,7 @@ var german = &lang{
 	point:       []string{"komma", "punkt"},
 	minus:       []string{"minus"},
 	halves:      map[string]float64{"einhalb": .5},
-	portions:    map[string]float64{"anderthalb": 1.5, "eineinhalb": 1.5, "halbe": .5, "halbes": .5, "halber": .5, "halben": .5},
+	portions:    map[string]float64{"dutzend": 12, "anderthalb": 1.5, "eineinhalb": 1.5, "halbe": .5, "halbes": .5, "halber": .5, "halben": .5, "zweit": 2, "dritt": 3, "viert": 4, "funft": 5, "sechst": 6, "siebt": 7},
 	repeats:     map[string]int{"doppel": 2, "doppelt": 2, "zweimal": 2, "dreimal": 3},
 	ofNumber:    "und",
 	places:      merge(table(1, "erstes zweites drittes viertes fünftes sechstes siebtes achtes neuntes")),
@@ -47,6 +47,7 @@ var german = &lang{
 		skip:     set("übernächsten übernächster übernächste"),
 		nextWeek: phrases("nächste woche", "nächster woche", "in der nächsten woche", "kommende woche", "kommender woche"),
 		the:      set("am den der dem"),
+		through:  set("bis zum und"),
 		of:       set("des im"),
 	},
 	clock: clock{
@@ -61,7 +62,7 @@ var german = &lang{
 		half:    set("halb halben"),
 		past:    set("nach"),
 		to:      set("vor"),
-		seconds: map[string]int{"minute": 1, "minuten": 1, "stunde": 60, "stunden": 60},
+		spans:   map[string]int{"minute": 1, "minuten": 1, "stunde": 60, "stunden": 60},
 	},
 	spelled: spelled{
 		plus:  set("plus"),
@@ -76,7 +77,7 @@ var german = &lang{
 			map[string]int{"nordpol": 'n', "jot": 'j', "zett": 'z'}),
 	},
 	said: said{
-		dot: "Punkt", at: "ät", dash: "Bindestrich", under: "Unterstrich", plus: "plus", minus: "minus",
+		dot: "Punkt", at: "ät", dash: "Bindestrich", under: "Unterstrich", plus: "plus",
 		weekdays: names("Sonntag Montag Dienstag Mittwoch Donnerstag Freitag Samstag"),
 		months:   names("Januar Februar März April Mai Juni Juli August September Oktober November Dezember"),
 		currency: "EUR",
@@ -96,6 +97,7 @@ var german = &lang{
 		asks: map[string]*regexp.Regexp{
 			"human":  ask(`(?:(?:kann|konnte|durfte|darf|konnen|konnten) (?:ich|wir)(?: bitte| hier| mal)* |ich (?:mochte|will|muss|wurde gerne?|wurde)(?: bitte| gerne?| lieber| jetzt)* )?mit (?:einem |einer |dem |der |ihrem |irgend)?(?:echten |richtigen )?(?:jemandem|jemand|jemanden|menschen|mensch|mitarbeiter|mitarbeiterin|person|verkaufer|verkauferin|berater|beraterin|personal|angestellten|kollegen|kollegin)(?: vom personal| hier| bitte)* (?:sprechen|reden)(?: konnen)?|(?:(?:konnen|konnten|wurden) sie (?:bitte |mir )*)?(?:holen|rufen|hol|ruf)(?: sie)?(?: mir)?(?: bitte)? (?:einen |eine |bitte )*(?:jemanden|jemand|menschen|mitarbeiter|mitarbeiterin|verkaufer|verkauferin|personal|kollegen|berater)(?: vom personal| bitte| her| rufen| holen)*|(?:konnen|konnten|wurden) sie (?:bitte |mir )*(?:einen |eine )?(?:jemanden|menschen|mitarbeiter|mitarbeiterin|verkaufer|verkauferin|personal|kollegen)(?: vom personal| bitte)* (?:rufen|holen)|(?:kann|konnte) (?:mir |uns )?(?:bitte )?(?:jemand|einer|ein mensch|ein mitarbeiter)(?: anderes)?(?: bitte)?(?: mal)? (?:helfen|kommen)|ich (?:brauche|mochte|will|hatte gerne?) (?:bitte )?(?:einen |eine )?(?:echten |richtigen )?(?:menschen|mitarbeiter|mitarbeiterin|person|verkaufer|berater|jemanden vom personal)(?: sprechen)?`),
 			"repeat": ask(`(?:(?:konnen|konnten|kannst|wurden) (?:sie|du) (?:das |die frage |es |sich )?(?:bitte )?(?:noch ?mal |noch einmal |nochmals )?(?:bitte )?(?:wiederholen|sagen))(?: bitte)?|(?:das |es )?(?:bitte )?(?:noch ?mal|noch einmal|nochmals)(?: bitte| wiederholen| sagen| von vorne)*|wie war (?:das|die frage)(?: noch ?mal| noch einmal| gerade)?|was (?:war|haben sie gesagt|hast du gesagt|haben sie gefragt)(?: bitte| gerade| die frage)*|(?:das |sie |dich |es )?(?:habe ich |hab ich |ich habe |ich hab )?(?:das |sie |es |die frage )?(?:leider |gerade |akustisch )?nicht (?:ganz |richtig )?(?:verstanden|gehort|mitbekommen)`),
+			"wait":   ask(`(?:ach |nein |bitte |halt |ok |okay |ja )*(?:warte|warten sie|wart mal|moment|sekunde|augenblick|lassen sie mich (?:kurz )?(?:uberlegen|nachdenken|nachsehen|schauen)|ich (?:muss|uberlege)(?: kurz| noch)*(?: uberlegen| nachsehen| nachdenken)?)(?: mal| bitte| kurz| noch| (?:einen|eine|ein)? ?(?:moment|sekunde|augenblick|minute))*|(?:nur |noch )*(?:einen|eine|ein) (?:kleinen |kurzen )?(?:moment|sekunde|augenblick|minute|momentchen)(?: bitte| noch| mal)*`),
 			"cancel": ask(`(?:(?:konnen|konnten) (?:wir|sie) (?:das )?(?:bitte )?)?(?:abbrechen|aufhoren|beenden|stornieren)(?: bitte)?|(?:ich |wir )(?:mochte|mochten|will|wollen|wurde gerne?)(?: das| hier| jetzt| lieber)* (?:abbrechen|aufhoren|beenden|stornieren)|(?:das |es )(?:bitte )?(?:abbrechen|beenden|stornieren)|(?:bitte )?(?:brechen|horen) (?:sie|wir) (?:das )?(?:bitte )?(?:ab|auf)|ich (?:will|mochte) (?:das |es )?(?:doch |jetzt )*nicht(?: mehr)?|ich habe es mir anders uberlegt|vergessen (?:sie|wir) (?:es|das)(?: ganze| bitte)*`),
 		},
 		corrects: phrases("nein ich meinte", "nein ich meine", "ich meinte", "ich meine", "entschuldigung ich meinte", "ach nein", "nein doch", "korrektur", "ich habe gesagt", "nein ich habe gesagt", "ich sagte", "nein ich sagte",
@@ -103,7 +105,7 @@ var german = &lang{
 		rather: phrases("eigentlich", "doch lieber", "lieber doch", "nein lieber", "nein eher", "besser", "vielmehr", "ach doch", "oder doch lieber", "oder doch"),
 		not:    set("nicht"),
 		but:    set("sondern"),
-		lead:   phrases("es ist", "das ist", "er ist", "ich meinte", "ich meine", "ich sagte", "ich habe gesagt", "sondern", "lieber", "doch lieber", "eher", "es heißt", "mein name ist", "ich heiße", "es war", "es sind", "richtig ist", "besser"),
+		lead:   phrases("es ist", "das ist", "er ist", "ich meinte", "ich meine", "ich sagte", "ich habe gesagt", "sondern", "lieber", "doch lieber", "eher", "es heißt", "mein name ist", "mein nachname ist", "der name ist", "ich heiße", "ich bin", "es war", "es sind", "richtig ist", "besser"),
 		tail:   phrases("meinte ich", "habe ich gesagt", "sagte ich"),
 		last:   phrases("das letzte", "die letzte", "der letzte", "den letzten", "letzte", "letztes", "letzter"),
 		one:    set("das die der den nummer option antwort möglichkeit ich nehme"),

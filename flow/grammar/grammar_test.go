@@ -49,6 +49,7 @@ func TestNumbers(t *testing.T) {
 		{"en", "int", "two thousand and twenty six", "2026"},
 		{"en", "int", "1,200", "1200"},
 		{"en", "int", "one five one", "151"},
+		{"en", "int", "a dozen", "12"},
 		{"en", "int", "I need five of them", "5"},
 		{"en", "int", "five or six", ""},
 		{"en", "int", "two three", ""},
@@ -75,7 +76,7 @@ func TestNumbers(t *testing.T) {
 		{"de", "int", "ein", "1"},
 		{"de", "int", "ich brauche ein paar", ""},
 		{"de", "int", "drei oder vier", ""},
-		{"de", "int", "wir sind zu fünft", ""},
+		{"de", "int", "wir sind zu fünft", "5"},
 		{"de", "number", "zwei Komma fünf", "2.5"},
 		{"de", "number", "zweieinhalb", "2.5"},
 		{"de", "number", "anderthalb", "1.5"},
@@ -141,6 +142,7 @@ func TestAmounts(t *testing.T) {
 		{"en", "one hundred and twenty five pounds", "125"},
 		{"en", "about ten euros I think", "10"},
 		{"en", "ten or twenty euros", ""},
+		{"en", "between 50 and 80 euros", ""},
 		{"en", "1,200.50", "1200.5"},
 		{"de", "12,50 €", "12.5"},
 		{"de", "zwölf Euro fünfzig", "12.5"},
@@ -245,6 +247,7 @@ func TestDates(t *testing.T) {
 		{"tr", "üç mayısta", "2027-05-03"},
 		{"tr", "23 Kasım'da", "2026-11-23"},
 		{"tr", "mayısın üçü", "2027-05-03"},
+		{"tr", "aralığın on yedisi", "2026-12-17"},
 		{"tr", "23 Kasım 2027", "2027-11-23"},
 		{"tr", "iki hafta sonra", "2026-12-07"},
 		{"tr", "üç gün sonra", "2026-11-26"},
@@ -261,6 +264,12 @@ func TestDaysOfOneSentenceFollowEachOther(t *testing.T) {
 	for lang, text := range map[string]string{"en": "from Wednesday to Monday", "de": "von Mittwoch bis Montag", "fr": "de mercredi à lundi", "tr": "çarşambadan pazartesiye"} {
 		got := grammar.Hear(lang, text).Dates(now)
 		if len(got) != 2 || got[0].Value != "2026-11-25" || got[1].Value != "2026-11-30" {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	for lang, text := range map[string]string{"en": "from the third to the fifth of May", "de": "vom 3. bis zum 5. Mai", "fr": "du trois au cinq mai"} {
+		got := grammar.Hear(lang, text).Dates(now)
+		if len(got) != 2 || got[0].Value != "2027-05-03" || got[1].Value != "2027-05-05" {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
@@ -350,6 +359,8 @@ func TestTimes(t *testing.T) {
 		{"tr", "bir saat sonra", "11:00"},
 		{"tr", "yarım saat sonra", "10:30"},
 		{"tr", "on birde", "11:00"},
+		{"tr", "saat on yedi sıfır beş", "17:05"},
+		{"tr", "sabah sekizi çeyrek geçe", "08:15"},
 	} {
 		if got := read(c.lang, "time", c.text, now); got != c.want {
 			t.Errorf("%s %q: %q, want %q", c.lang, c.text, got, c.want)
@@ -387,6 +398,7 @@ func TestSpelled(t *testing.T) {
 		{"en", "code", "my code is b as in bravo, c, seven", "BC7"},
 		{"en", "code", "AB-12", "AB12"},
 		{"en", "code", "double a three", "AA3"},
+		{"en", "code", "X as in x-ray, four, four, Q", "X44Q"},
 		{"de", "code", "B wie Berta sieben acht", "B78"},
 		{"de", "code", "Anton Berta drei", "AB3"},
 		{"fr", "code", "A comme Anatole quatre", "A4"},
@@ -492,6 +504,11 @@ func TestMeans(t *testing.T) {
 		{"en", "can we stop this", "cancel"},
 		{"en", "I made a mistake", "correct"},
 		{"en", "change the language", "language"},
+		{"en", "wait a second", "wait"},
+		{"de", "warte, einen Moment", "wait"},
+		{"fr", "attendez un moment", "wait"},
+		{"tr", "bir dakika lütfen", "wait"},
+		{"en", "wait for my wife", ""},
 		{"en", "a person of three", ""},
 		{"en", "can you repeat it for my wife's order", ""},
 		{"en", "where do I cancel my subscription", ""},
@@ -527,7 +544,7 @@ func TestMeans(t *testing.T) {
 		{"tr", "insan hakları kitabı", ""},
 	} {
 		got := ""
-		for _, intent := range []string{"cancel", "human", "repeat", "language", "correct"} {
+		for _, intent := range []string{"cancel", "human", "repeat", "language", "correct", "wait"} {
 			if grammar.Hear(c.lang, c.text).Means(intent) {
 				got += intent
 			}

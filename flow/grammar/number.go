@@ -276,6 +276,9 @@ func (w Words) figure(i int) figure {
 	if n, ok := w.lang.portions[w.word(i)]; ok {
 		return figure{n: n, used: 1}
 	}
+	if n, ok := w.lang.portions[w.word(i+1)]; ok && w.lang.articles[w.word(i)] { // "a dozen"
+		return figure{n: n, used: 2}
+	}
 	f := w.simple(i)
 	if f.used == 0 {
 		return f

@@ -16,9 +16,9 @@ import (
 
 // said is how a kiosk says values.
 type said struct {
-	dot, at, dash, under, plus, minus string
-	weekdays, months                  []string
-	currency                          string // where the tag has no region
+	dot, at, dash, under, plus string
+	weekdays, months           []string
+	currency                   string // where the tag has no region
 }
 
 func names(list string) []string { return strings.Fields(list) }

@@ -137,6 +137,9 @@ func (w Words) codeAt(i int) (string, int) {
 		out, used := letter(s[0])
 		if n := w.anyAt(i+1, w.lang.spelled.as); n > 0 && w.word(i+1+n) != "" && w.word(i + 1 + n)[0] == s[0] { // "B wie Berta"
 			used += n + 1
+			if _, ok := w.lang.spelled.alphabet[w.word(i+n+1)+w.word(i+n+2)]; ok && i+n+2 < len(w.list) { // "x-ray"
+				used++
+			}
 		} else if r, ok := w.lang.spelled.alphabet[w.word(i+1)]; ok && byte(r) == s[0] { // "B Bravo"
 			used++
 		}
