@@ -56,6 +56,7 @@ type visit struct {
 	performed []activities.PerformInput
 	called    []activities.CallInput
 	asked     []activities.UnderstandInput
+	expected  []string // of the last utterance
 }
 
 // newVisit sets a plan up with a voice that takes two seconds for each response.
@@ -76,6 +77,7 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 	var play []func() // the environment wants every activity registered before the first is played
 	spoken := map[int]string{}
 	played(v, &play, activities.Transcribe, func() time.Duration { return 1500 * time.Millisecond }, func(in activities.TranscribeInput) (activities.TranscribeResult, error) {
+		v.expected = in.Expected
 		text, sure := v.transcript[in.Utterance], 0.9
 		if c, ok := v.confidence[in.Utterance]; ok {
 			sure = c

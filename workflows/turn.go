@@ -207,11 +207,15 @@ func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) wo
 func (c *conversation) transcribe(ctx workflow.Context, in *Input, over *guard) {
 	defer func() { c.transcribing-- }()
 	step := c.listeningStep()
+	expected := c.script().Expected(step, c.Language, c.options)
+	if over != nil {
+		expected = append(slices.Clone(over.words), expected...)
+	}
 	w := work{step: step, part: "hear", note: c.plan().Steps[step].Note}
 	var result activities.TranscribeResult
 	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, w), activities.Transcribe,
 		activities.TranscribeInput{
-			Place: c.Place, Utterance: in.Utterance, Language: c.Language, Expected: c.script().Expected(step, c.Language, c.options),
+			Place: c.Place, Utterance: in.Utterance, Language: c.Language, Expected: expected,
 		}).Get(ctx, &result)
 	in.Pending = false
 	switch {

@@ -234,6 +234,9 @@ steps:
 			if !slices.Equal(lines, tc.want) {
 				t.Errorf("the transcript has %q, want %q", lines, tc.want)
 			}
+			if !slices.Contains(v.expected, "hey you") {
+				t.Errorf("the recogniser is told to expect %q, want the hotwords too", v.expected)
+			}
 		})
 	}
 }
