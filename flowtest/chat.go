@@ -32,6 +32,7 @@ type Chat struct {
 	In       io.Reader      // lines of the person
 	Out      io.Writer
 	Colour   bool
+	Echo     bool // repeat what the person wrote, where no terminal shows it
 	// Given answers for the servers before anybody is asked; nil: nobody does.
 	Given *Test
 	// Retrieve searches the store's knowledge; nil: a search finds nothing.
@@ -114,7 +115,7 @@ func (t *talk) ask(prompt string) (string, error) {
 			t.w.printf("\n")
 			return "", errQuit
 		}
-		if !t.Colour { // no terminal repeats what a file or pipe says
+		if t.Echo {
 			t.w.printf("%s\n", line)
 		}
 		return strings.TrimSpace(line), nil
@@ -142,7 +143,7 @@ func (t *talk) spoken(r *response) {
 	if len(t.stage.visible) > 0 {
 		t.dim("buttons: %s", strings.Join(t.stage.visible, ", "))
 	}
-	if b := t.barge; b != nil && r.BargeIn != "none" && b.after < r.lasts {
+	if b := t.barge; b != nil && b.after < r.lasts && t.stage.hears(r, b.utterance) {
 		t.barge = nil
 		t.resting = true
 		t.recording.interrupt(*b, t.prompts)

@@ -45,7 +45,7 @@ func chatWith(t *testing.T, plan *flow.Plan, lines string, change func(*Chat)) (
 	var out bytes.Buffer
 	c := Chat{
 		Plan: plan, Language: "en", Inputs: map[string]any{"store": "Lindenhof"},
-		Now: time.Date(2026, time.November, 23, 10, 0, 0, 0, time.UTC), In: strings.NewReader(lines), Out: &out,
+		Now: time.Date(2026, time.November, 23, 10, 0, 0, 0, time.UTC), In: strings.NewReader(lines), Out: &out, Echo: true,
 		Retrieve: func(context.Context, activities.RetrieveInput) ([]activities.Passage, error) {
 			return []activities.Passage{{ID: "1", Title: "Kettles", Text: "The blue kettle is in aisle 4.", Score: 0.8, Fields: map[string]string{"aisle": "4"}}}, nil
 		},

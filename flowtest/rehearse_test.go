@@ -64,7 +64,7 @@ func TestEveryEntryAndAnswer(t *testing.T) {
 		t.Fatalf("the tests are not clean:\n%s", flow.Render(ds, os.DirFS("testdata"), flow.RenderOptions{}))
 	}
 	report := Rehearse(t.Context(), tests, plans)
-	if report.Failed() > 0 || len(report.Results) != 4 {
+	if report.Failed() > 0 || len(report.Results) != 5 {
 		t.Errorf("%d tests:\n%s", len(report.Results), text(t, report, TextOptions{}))
 	}
 }
@@ -73,7 +73,7 @@ func TestEveryEntryAndAnswer(t *testing.T) {
 // conversation around it.
 func TestFailuresAreExplained(t *testing.T) {
 	tests, plans, ds := open(t, "failing.yaml")
-	if len(ds) > 0 {
+	if len(ds.Errors()) > 0 {
 		t.Fatalf("the tests are not clean:\n%s", flow.Render(ds, os.DirFS("testdata"), flow.RenderOptions{}))
 	}
 	report := Rehearse(t.Context(), tests, plans)

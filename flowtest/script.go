@@ -2,6 +2,7 @@ package flowtest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ type script struct {
 	from    int        // the first response in which the next `kiosk` is looked for
 	means   *utterance // what the customer said last
 	resting bool       // something happens later; until then the customer does nothing
+	silent  bool       // what they do not do is speak; an interruption may end it early
+	rests   int        // how often they have rested
 	gone    bool       // the customer has been told to leave at the test's end
 	failure *Failure
 }
@@ -178,7 +181,8 @@ func (sc *script) move(e entry, st workflows.Status) {
 	switch e.kind {
 	case kindSilence:
 		s.note("silence", st.Step, e.after.String())
-		sc.rest(e.after, func() {})
+		sc.rest(e.after, func() { sc.silent = false })
+		sc.silent = true
 	case kindUser:
 		sc.say(e.utterance, st.Step)
 	case kindTyped:
@@ -222,9 +226,13 @@ func (sc *script) rest(d time.Duration, then func()) {
 		return
 	}
 	sc.resting = true
+	sc.rests++
+	n := sc.rests
 	sc.stage.later(d, func() {
-		sc.resting = false
-		then()
+		if n == sc.rests { // else it has ended early
+			sc.resting = false
+			then()
+		}
 	})
 }
 
@@ -261,16 +269,21 @@ func (sc *script) staff(e entry, h workflows.Handoff) {
 
 // spoken goes on with the test up to a barge_in, whose time is now.
 func (sc *script) spoken(r *response) {
-	if sc.resting || sc.failure != nil {
+	if sc.failure != nil || sc.resting && !sc.silent {
 		return
 	}
-	for sc.current().kind == kindKiosk && sc.next < len(sc.test.entries) && sc.find(sc.current()) {
+	next, from := sc.next, sc.from
+	for sc.current().kind == kindKiosk && sc.find(sc.current()) {
 		continue
 	}
 	e := sc.current()
 	if e.kind != kindBargeIn || sc.from < len(sc.stage.said) && sc.afterKiosk() {
+		if sc.silent {
+			sc.next, sc.from = next, from // the silence goes on
+		}
 		return
 	}
+	sc.silent, sc.resting = false, false
 	switch {
 	case r.BargeIn == "none":
 		sc.fail(e, Failure{
@@ -335,4 +348,17 @@ func (sc *script) finish() {
 			ended(e, "the customer cannot go on")
 		}
 	}
+	if sc.failure == nil && sc.stage.summary.Outcome == workflows.OutcomeFailed && !sc.expectsOutcome() {
+		sc.fail(entry{at: sc.test.doc.Field("test")}, Failure{
+			Message: "a step failed and nothing caught it",
+			Hint:    "catch it, or expect {outcome: " + workflows.OutcomeFailed + "}",
+		})
+	}
+}
+
+// expectsOutcome says whether the test says how the conversation ends.
+func (sc *script) expectsOutcome() bool {
+	return slices.ContainsFunc(sc.test.entries, func(e entry) bool {
+		return e.kind == kindExpect && e.val.Field("outcome").There()
+	})
 }

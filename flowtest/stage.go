@@ -66,7 +66,6 @@ type response struct {
 	lasts time.Duration
 	heard string // once it is over
 	cut   bool   // the customer interrupts
-	over  bool
 }
 
 // A Line is one thing that happened in a conversation.
@@ -356,7 +355,7 @@ func (s *stage) begin(in activities.SpeakInput, text string) *response {
 // end is when a response has been played or cut.
 func (s *stage) end(r *response) activities.SpeakResult {
 	played := min(s.env.Now().Sub(r.began), r.lasts)
-	r.over, r.heard = true, r.text
+	r.heard = r.text
 	if s.current == r {
 		s.current = nil
 	}

@@ -8,11 +8,14 @@ import (
 	"testing"
 )
 
-// shopFolder is a copy of the example store, to write into.
+// shopFolder is a copy of the example store without its tests, to write into.
 func shopFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("../../examples/hardware-store")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "tests")); err != nil {
 		t.Fatal(err)
 	}
 	return dir
