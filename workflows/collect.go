@@ -337,8 +337,8 @@ func (c *conversation) heed(ctx workflow.Context, q *question, in *Input, u flow
 		}
 		return reply{gone: true}, nil
 	case len(intent.Correct) > 0:
-		if len(u.Values) == 0 {
-			return c.missed(q)
+		if len(u.Values) == 0 && intent.Then == "" {
+			return c.missed(q) // something is wrong, but nobody knows what
 		}
 		c.fill(u.Values)
 	default:

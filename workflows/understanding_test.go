@@ -241,6 +241,33 @@ steps:
 	}
 }
 
+// Who says but that something is wrong is taken to the step that the author has
+// for it, or is not understood.
+func TestACorrectionThatDoesNotSayWhat(t *testing.T) {
+	for _, tc := range []struct{ then, want string }{
+		{"to: check", "check: What is wrong?"},
+		{"resume: true", "wish: Pardon?"},
+	} {
+		t.Run(tc.then, func(t *testing.T) {
+			v := newVisit(t, compiled(t, `slots: {colour: {type: enum, values: [red, blue]}, wish: {type: bool}}
+intents: {correct: {slots: [colour], phrases: {en: [that was wrong]}, `+tc.then+`}}
+start: colour
+steps:
+  colour: {collect: {slot: colour, prompt: colour}, next: wish}
+  wish: {collect: {slot: wish, prompt: wish, understand: grammar}, next: check}
+  check: {say: {prompt: check}, next: bye}
+  bye: {end: {outcome: resolved}}
+`, "colour: Which colour?\nwish: Gift wrap?\ncheck: What is wrong?\n"))
+			v.types(3*time.Second, "red")
+			v.types(6*time.Second, "that was wrong")
+			v.run()
+			if len(v.said) < 3 || v.said[2] != tc.want {
+				t.Errorf("said %q, want %q in the end", v.said, tc.want)
+			}
+		})
+	}
+}
+
 func TestWhatIsSensitiveReachesNoModelAndNoView(t *testing.T) {
 	v := newVisit(t, compiled(t, `slots: {phone: {type: string, normalise: digits, sensitive: true}, wish: {type: text}}
 intents: {correct: {slots: [phone], resume: true}}
