@@ -69,7 +69,7 @@ func (w *painter) printf(format string, args ...any) {
 }
 
 func (w *painter) paint(colour, s string) string {
-	if !w.o.Colour || s == "" {
+	if !w.o.Colour || colour == "" || s == "" {
 		return s
 	}
 	return "\x1b[" + colour + "m" + s + "\x1b[0m"
