@@ -11,7 +11,7 @@ import (
 )
 
 // The search attributes by which operators find conversations. `parley dev`
-// registers them; a cluster's are registered once, as docs/operate.md shows.
+// registers them; a cluster's are registered once, as docs/run.md shows.
 var (
 	AttributeStore       = temporal.NewSearchAttributeKeyKeyword("ParleyStore")
 	AttributeKiosk       = temporal.NewSearchAttributeKeyKeyword("ParleyKiosk")
