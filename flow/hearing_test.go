@@ -228,7 +228,7 @@ func TestUnderstandsConfirmations(t *testing.T) {
 }
 
 func TestMeanings(t *testing.T) {
-	slots, intents := hotel(t).Meanings("arrival", "en", map[string]bool{"lang": true, "arrival": true, "phone": true})
+	slots, intents := hotel(t).Meanings(Heard{Step: "arrival", Language: "en", Answered: map[string]bool{"lang": true, "arrival": true, "phone": true}})
 	var names []string
 	for _, s := range slots {
 		names = append(names, s.Name)
@@ -249,7 +249,7 @@ func TestMeanings(t *testing.T) {
 	if want := []string{"cancel", "human", "repeat", "language:de", "language:fr", "language:tr", "digress:house@1.0.0"}; !slices.Equal(names, want) {
 		t.Errorf("intents %q, want %q", names, want)
 	}
-	if slots, _ := hotel(t).Meanings("phone", "en", nil); len(slots) != 0 {
+	if slots, _ := hotel(t).Meanings(Heard{Step: "phone", Language: "en"}); len(slots) != 0 {
 		t.Errorf("a sensitive slot is told to the model: %+v", slots)
 	}
 }
