@@ -164,7 +164,7 @@ func TestUnderstandsCorrections(t *testing.T) {
 		{"breakfast", "tr", "cuma değil cumartesi", corrected("arrival", "2026-11-28")},
 		{"breakfast", "tr", "cumartesi demek istedim", corrected("arrival", "2026-11-28")},
 		// What was not answered, is the same, or breaks the slot's rules is no correction.
-		{"budget", "fr", "attendez un moment", Understanding{}},
+		{"budget", "fr", "attendez un moment", Understanding{Wait: true}},
 		{"budget", "en", "I meant a double", Understanding{AskModel: true}},
 		{"budget", "en", "I meant twenty guests", Understanding{AskModel: true}},
 		{"guests", "en", "actually five", Understanding{OK: true, Values: told{"guests": int64(5)}}},
