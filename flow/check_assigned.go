@@ -66,7 +66,7 @@ func (t *tree) checkIntentReads(known []map[string]bool, ds *Diagnostics) {
 		for _, e := range in.set.exprs {
 			for _, r := range e.reads {
 				for i, s := range t.graph.steps {
-					if known[i] != nil && s.facts.listens && !s.after(known[i], edge{kind: onIntent})[r.name] && t.declared(r.name) {
+					if known[i] != nil && s.facts.hears && !s.after(known[i], edge{kind: onIntent})[r.name] && t.declared(r.name) {
 						ds.errorf(codeUnset, r.at, "ask has("+r.name+") first", "`%s` is read here, but nothing has set it when %q listens", r.name, s.name.Value)
 						break
 					}

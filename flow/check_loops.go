@@ -20,6 +20,9 @@ func checkLoops(t *tree, ds *Diagnostics) {
 		if s.verb == nil || s.broken || len(s.extra) > 0 {
 			return false // what it does is not known
 		}
+		if a.kind == onIntent {
+			return false // somebody has said it
+		}
 		return !s.facts.waits || s.facts.listens && a.kind == onNext && !t.asksAnew(s)
 	}
 	again := g.askedAgain(unheard)
@@ -36,7 +39,9 @@ func checkLoops(t *tree, ds *Diagnostics) {
 	}
 	// Silence goes round where every listening step on the way is left by its
 	// no_input ladder.
-	silent := func(from int, a arc) bool { return !g.steps[from].facts.listens || a.kind == onSilence }
+	silent := func(from int, a arc) bool {
+		return a.kind != onIntent && (!g.steps[from].facts.listens || a.kind == onSilence)
+	}
 	for _, circle := range g.circles(silent) {
 		i := slices.IndexFunc(circle, func(i int) bool { return g.steps[i].facts.listens })
 		if i < 0 {

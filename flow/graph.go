@@ -11,7 +11,7 @@ const (
 	onError                   // `catch`
 	onSilence                 // the no_input ladder's end
 	onNoMatch                 // the no_match ladder's end
-	onIntent                  // an intent is heard while the step listens
+	onIntent                  // an intent is heard while the step, or the flow that it runs, listens
 )
 
 // An edge leads from a step to the step that its author named.
@@ -49,6 +49,8 @@ func (t *tree) edges(s *step) []edge {
 		if l := s.ladderOr(s.noMatch, t.noMatch); l != nil {
 			add(onNoMatch, l.then)
 		}
+	}
+	if s.facts.hears {
 		for _, in := range t.intents {
 			if in.to.Value != "" {
 				out = append(out, edge{to: in.to, kind: onIntent, sets: in.sets})

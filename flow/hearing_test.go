@@ -164,7 +164,7 @@ func TestUnderstandsCorrections(t *testing.T) {
 		{"breakfast", "tr", "cuma değil cumartesi", corrected("arrival", "2026-11-28")},
 		{"breakfast", "tr", "cumartesi demek istedim", corrected("arrival", "2026-11-28")},
 		// What was not answered, is the same, or breaks the slot's rules is no correction.
-		{"budget", "fr", "attendez un moment", Understanding{}},
+		{"budget", "fr", "attendez un moment", Understanding{Wait: true}},
 		{"budget", "en", "I meant a double", Understanding{AskModel: true}},
 		{"budget", "en", "I meant twenty guests", Understanding{AskModel: true}},
 		{"guests", "en", "actually five", Understanding{OK: true, Values: told{"guests": int64(5)}}},
@@ -227,8 +227,104 @@ func TestUnderstandsConfirmations(t *testing.T) {
 	}
 }
 
+// callers are two flows that wait for the hotel's: a shop, and what called it.
+func callers(t *testing.T) []Caller {
+	t.Helper()
+	languages := Languages{Default: "en", Supported: []string{"en", "de"}, Slot: "lang"}
+	lang := Slot{Type: "enum", Values: []string{"en", "de"}}
+	var out []Caller
+	for _, p := range []*Plan{
+		{
+			Flow: "shop", Languages: languages, Slots: map[string]Slot{"lang": lang, "colour": {Type: "enum", Values: []string{"red", "blue"}}, "nights": {Type: "int"}},
+			Intents: []Intent{
+				{Name: "human", To: "till"},
+				{Name: "gift", To: "wrap", Phrases: map[string][]string{"en": {"it is a present", "yes"}}},
+				{Name: "correct", Correct: []string{"colour", "nights"}},
+			},
+		},
+		{
+			Flow: "mall", Languages: languages, Slots: map[string]Slot{"lang": lang},
+			Intents: []Intent{
+				{Name: "gift", To: "nowhere", Phrases: map[string][]string{"en": {"it is a present"}}},
+				{Name: "lost", To: "exit", Phrases: map[string][]string{"en": {"where is the exit"}}},
+			},
+		},
+	} {
+		prog, err := NewProgram(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, Caller{Program: prog, Slots: told{"colour": "red", "nights": int64(2)}, Answered: map[string]bool{"colour": true, "nights": true}})
+	}
+	return out
+}
+
+func TestUnderstandsCallersIntents(t *testing.T) {
+	prog := hotel(t)
+	for name, c := range map[string]struct {
+		h    Heard
+		want Understanding // without Why
+	}{
+		"a caller's":                     {Heard{Step: "guests", Text: "it is a present"}, Understanding{OK: true, Intent: "gift", Outer: 1}},
+		"its caller's":                   {Heard{Step: "guests", Text: "where is the exit"}, Understanding{OK: true, Intent: "lost", Outer: 2}},
+		"the own first":                  {Heard{Step: "guests", Text: "a human please"}, Understanding{OK: true, Intent: "human"}},
+		"rather than any text":           {Heard{Step: "wish", Text: "it is a present"}, Understanding{OK: true, Intent: "gift", Outer: 1}},
+		"but not than the own answer":    {Heard{Step: "breakfast", Text: "yes"}, Understanding{OK: true, Values: told{"breakfast": true}}},
+		"nor than a confirmation":        {Heard{Step: "guests", Text: "yes", Confirming: 4.0}, Understanding{OK: true, Confirmed: "yes"}},
+		"in a confirmation":              {Heard{Step: "guests", Text: "it is a present", Confirming: 4.0}, Understanding{OK: true, Intent: "gift", Outer: 1}},
+		"touched":                        {Heard{Step: "guests", Touched: "lost"}, Understanding{OK: true, Intent: "lost", Outer: 2}},
+		"what a caller's slot was":       {Heard{Step: "breakfast", Text: "no, I meant blue"}, Understanding{OK: true, Intent: "correct", Outer: 1, Values: told{"colour": "blue"}}},
+		"what answers is no correction":  {Heard{Step: "guests", Text: "I meant five"}, Understanding{OK: true, Values: told{"guests": int64(5)}}},
+		"a moment, whatever callers say": {Heard{Step: "guests", Text: "one moment please"}, Understanding{Wait: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.h.Language, c.h.Now, c.h.Callers = "en", monday, callers(t)
+			got := prog.Understand(c.h)
+			got.Why = ""
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCallersMeanings(t *testing.T) {
+	prog, h := hotel(t), Heard{Step: "breakfast", Language: "en", Now: monday, Callers: callers(t)}
+	slots, intents := prog.Meanings(h)
+	var names []string
+	for _, s := range slots {
+		names = append(names, s.Name)
+	}
+	for _, in := range intents[len(intents)-4:] {
+		names = append(names, in.Name)
+	}
+	if want := []string{"breakfast", "shop.colour", "shop.nights", "shop.human", "shop.gift", "mall.gift", "mall.lost"}; !slices.Equal(names, want) {
+		t.Errorf("meanings %q, want %q", names, want)
+	}
+	for _, c := range []struct {
+		intent string
+		values told
+		want   Understanding
+	}{
+		{"mall.gift", nil, Understanding{OK: true, Intent: "gift", Outer: 2}},
+		{"gift", nil, Understanding{OK: true, Intent: "gift", Outer: 1}},
+		{"human", nil, Understanding{OK: true, Intent: "human"}},
+		{"", told{"shop.colour": "blue"}, Understanding{OK: true, Intent: "correct", Outer: 1, Values: told{"colour": "blue"}}},
+		{"", told{"shop.colour": "red"}, Understanding{}},
+	} {
+		got := prog.FromModel(h, c.intent, c.values)
+		got.Why = ""
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%q %v: got %+v, want %+v", c.intent, c.values, got, c.want)
+		}
+	}
+	if expected := prog.Expected(h); !slices.Contains(expected, "where is the exit") {
+		t.Errorf("the recogniser expects %q, want callers' phrases too", expected)
+	}
+}
+
 func TestMeanings(t *testing.T) {
-	slots, intents := hotel(t).Meanings("arrival", "en", map[string]bool{"lang": true, "arrival": true, "phone": true})
+	slots, intents := hotel(t).Meanings(Heard{Step: "arrival", Language: "en", Answered: map[string]bool{"lang": true, "arrival": true, "phone": true}})
 	var names []string
 	for _, s := range slots {
 		names = append(names, s.Name)
@@ -249,7 +345,7 @@ func TestMeanings(t *testing.T) {
 	if want := []string{"cancel", "human", "repeat", "language:de", "language:fr", "language:tr", "digress:house@1.0.0"}; !slices.Equal(names, want) {
 		t.Errorf("intents %q, want %q", names, want)
 	}
-	if slots, _ := hotel(t).Meanings("phone", "en", nil); len(slots) != 0 {
+	if slots, _ := hotel(t).Meanings(Heard{Step: "phone", Language: "en"}); len(slots) != 0 {
 		t.Errorf("a sensitive slot is told to the model: %+v", slots)
 	}
 }

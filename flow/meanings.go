@@ -23,7 +23,8 @@ type SlotMeaning struct {
 
 // A Meaning is something that a customer may want, for the language model. Its
 // Name is an intent's, for an intent that changes the language
-// "<intent>:<language>" and for one that digresses "<intent>:<flow>".
+// "<intent>:<language>" and for one that digresses "<intent>:<flow>". A caller's
+// begins with its flow, as the name of a caller's slot does: "<flow>.<intent>".
 type Meaning struct {
 	Name, About string
 	Phrases     []string // examples, in the conversation's language
@@ -42,81 +43,132 @@ var abouts = map[string]string{
 }
 
 // Meanings are what the language model may find in an utterance at a step: the
-// slot that is asked for, those that may be told too and those of answered that
-// can be corrected, and the intents. Sensitive slots are left out.
+// slot that is asked for, those that may be told too and those answered that can
+// be corrected, and the intents, the callers' too. Sensitive slots are left out.
 //
 //workflowcheck:ignore
-func (p *Program) Meanings(step, lang string, answered map[string]bool) ([]SlotMeaning, []Meaning) {
+func (p *Program) Meanings(h Heard) ([]SlotMeaning, []Meaning) {
+	known, wishes := p.listen(h).meanings()
 	var slots []SlotMeaning
-	add := func(name string, correct bool) {
-		s := p.plan.Slots[name]
-		known := slices.ContainsFunc(slots, func(m SlotMeaning) bool { return m.Name == name })
-		if !known && !s.Sensitive {
-			slots = append(slots, SlotMeaning{Name: name, About: s.About, Type: s.Type, Values: s.Values, Correct: correct})
-		}
-	}
-	l := p.listen(Heard{Step: step, Language: lang})
-	if l.collect != nil {
-		add(l.asked, false)
-		for _, name := range l.collect.Also {
-			add(name, false)
-		}
+	for _, s := range known {
+		slots = append(slots, s.SlotMeaning)
 	}
 	var intents []Meaning
-	for _, in := range p.plan.Intents {
-		examples := l.phrases(in)
-		m := Meaning{Name: in.Name, About: in.About, Phrases: examples[:min(len(examples), maxExamples)]}
-		if m.About == "" {
-			m.About = abouts[in.Name]
-		}
-		switch {
-		case in.Correct != nil:
-			for _, name := range in.Correct {
-				if answered[name] {
-					add(name, true)
-				}
-			}
-		case in.setsLanguage():
-			for _, tag := range p.plan.Languages.Supported {
-				if tag != lang {
-					intents = append(intents, Meaning{Name: in.Name + ":" + tag,
-						About: fmt.Sprintf("The customer wants to go on in %s.", display.English.Tags().Name(language.Make(tag)))})
-				}
-			}
-		case in.Digress != nil:
-			for _, name := range in.Digress.Flows {
-				sub := p.plan.Flows[name]
-				examples := byLanguage(sub.Phrases, lang)
-				intents = append(intents, Meaning{Name: in.Name + ":" + name, About: sub.About, Phrases: examples[:min(len(examples), maxExamples)]})
-			}
-		default:
-			intents = append(intents, m)
-		}
+	for _, w := range wishes {
+		intents = append(intents, w.Meaning)
 	}
 	return slots, intents
 }
 
+// A known is a slot that the language model may find a value of.
+type known struct {
+	SlotMeaning
+	slot  string
+	outer int // whose slot it is
+}
+
+// A wish is an intent that the language model may find.
+type wish struct {
+	Meaning
+	plain string // Name without its flow
+	means Understanding
+}
+
+func (l *listener) meanings() ([]known, []wish) {
+	var slots []known
+	var wishes []wish
+	for outer, of := range l.flows() {
+		prefix := ""
+		if outer > 0 {
+			prefix = of.plan.Flow + "."
+		}
+		add := func(name string, correct bool) {
+			s := of.plan.Slots[name]
+			k := known{SlotMeaning{Name: prefix + name, About: s.About, Type: s.Type, Values: s.Values, Correct: correct}, name, outer}
+			if !s.Sensitive && !slices.ContainsFunc(slots, func(other known) bool { return other.Name == k.Name }) {
+				slots = append(slots, k)
+			}
+		}
+		if of.collect != nil {
+			add(of.asked, false)
+			for _, name := range of.collect.Also {
+				add(name, false)
+			}
+		}
+		for _, in := range of.plan.Intents {
+			for _, name := range in.Correct {
+				if of.Answered[name] {
+					add(name, true)
+				}
+			}
+			for _, w := range of.wishes(in) {
+				w.plain, w.Name, w.means.Outer = w.Name, prefix+w.Name, outer
+				if !slices.ContainsFunc(wishes, func(other wish) bool { return other.Name == w.Name }) {
+					wishes = append(wishes, w)
+				}
+			}
+		}
+	}
+	return slots, wishes
+}
+
+// wishes are what an intent may stand for; one that corrects is known by its
+// slots.
+func (l *listener) wishes(in Intent) []wish {
+	u := Understanding{OK: true, Intent: in.Name}
+	var out []wish
+	switch {
+	case in.Correct != nil:
+	case in.setsLanguage():
+		for _, tag := range l.plan.Languages.Supported {
+			if u.Language = tag; tag != l.Language {
+				about := fmt.Sprintf("The customer wants to go on in %s.", display.English.Tags().Name(language.Make(tag)))
+				out = append(out, wish{Meaning: Meaning{Name: in.Name + ":" + tag, About: about}, means: u})
+			}
+		}
+	case in.Digress != nil:
+		for _, u.Flow = range in.Digress.Flows {
+			sub := l.plan.Flows[u.Flow]
+			examples := byLanguage(sub.Phrases, l.Language)
+			out = append(out, wish{Meaning: Meaning{Name: in.Name + ":" + u.Flow, About: sub.About, Phrases: examples[:min(len(examples), maxExamples)]}, means: u})
+		}
+	default:
+		examples := l.phrases(in)
+		about := in.About
+		if about == "" {
+			about = abouts[in.Name]
+		}
+		out = append(out, wish{Meaning: Meaning{Name: in.Name, About: about, Phrases: examples[:min(len(examples), maxExamples)]}, means: u})
+	}
+	return out
+}
+
 // FromModel holds what the language model made of an utterance to the same rules
 // as Understand: intent is a Meaning's name or empty, values are by slot and as
-// the model wrote them. Where it found nothing in the answer to a text slot, the
-// text is the answer.
+// the model wrote them. A caller's intent may be named without its flow. Where
+// the model found nothing in the answer to a text slot, the text is the answer.
 //
 //workflowcheck:ignore
 func (p *Program) FromModel(h Heard, intent string, values map[string]any) Understanding {
 	l := p.listen(h)
-	slots, intents := p.Meanings(h.Step, h.Language, h.Answered)
-	if intent != "" && slices.ContainsFunc(intents, func(m Meaning) bool { return m.Name == intent }) {
-		return l.meant(intent)
+	slots, wishes := l.meanings()
+	for _, name := range []func(wish) string{func(w wish) string { return w.Name }, func(w wish) string { return w.plain }} {
+		if at := slices.IndexFunc(wishes, func(w wish) bool { return name(w) == intent }); at >= 0 {
+			return wishes[at].means
+		}
 	}
 	told, corrected := map[string]any{}, map[string]any{}
-	for _, m := range slots {
-		v, ok := l.reader(m.Name).written(values[m.Name])
+	corrects := 0 // whose slots are corrected
+	for _, s := range slots {
+		of := l.flows()[s.outer]
+		v, ok := of.reader(s.slot).written(values[s.Name])
 		switch {
 		case !ok:
-		case !m.Correct:
-			told[m.Name] = v
-		case !sameValue(v, h.Slots[m.Name]):
-			corrected[m.Name] = v
+		case !s.Correct:
+			told[s.slot] = v
+		case sameValue(v, of.Slots[s.slot]):
+		case len(corrected) == 0 || corrects == s.outer:
+			corrected[s.slot], corrects = v, s.outer
 		}
 	}
 	if v, ok := told[l.asked]; ok && h.Confirming != nil {
@@ -139,30 +191,16 @@ func (p *Program) FromModel(h Heard, intent string, values map[string]any) Under
 	case len(told) > 0:
 		return l.accept(told)
 	case len(corrected) > 0:
-		u := l.accept(corrected)
-		if u.OK {
-			u.Intent = l.plan.Intents[slices.IndexFunc(l.plan.Intents, func(in Intent) bool { return in.Correct != nil })].Name
+		of := l.flows()[corrects]
+		u := of.accept(corrected)
+		if !u.OK {
+			return Understanding{Why: u.Why} // the value is none of the slot that is asked for
 		}
+		u.Outer = corrects
+		u.Intent = of.plan.Intents[slices.IndexFunc(of.plan.Intents, func(in Intent) bool { return in.Correct != nil })].Name
 		return u
 	}
 	return Understanding{Why: "the language model did not understand it either"}
-}
-
-// meant takes a Meaning's name apart.
-func (l *listener) meant(name string) Understanding {
-	u := Understanding{OK: true}
-	var of string
-	u.Intent, of, _ = strings.Cut(name, ":")
-	for _, in := range l.plan.Intents {
-		switch {
-		case in.Name != u.Intent:
-		case in.setsLanguage():
-			u.Language = of
-		case in.Digress != nil:
-			u.Flow = of
-		}
-	}
-	return u
 }
 
 // written gives a value that the language model wrote the slot's type. A date or
@@ -206,11 +244,11 @@ func (r reader) written(v any) (any, bool) {
 // Expected lists what a speech recogniser should expect at a step, in a fixed
 // order and as the author wrote it: the hints, the slot's values and their
 // synonyms or the options, the words of its type, the hotwords, the intents'
-// phrases.
+// phrases, the callers' last. Nothing needs to have been heard yet.
 //
 //workflowcheck:ignore
-func (p *Program) Expected(step, lang string, options []string) []string {
-	l := p.listen(Heard{Step: step, Language: lang, Options: options})
+func (p *Program) Expected(h Heard) []string {
+	l, lang := p.listen(h), h.Language
 	var phrases []string
 	if l.collect != nil {
 		phrases = append(phrases, byLanguage(l.collect.Hints, lang)...)
@@ -229,16 +267,19 @@ func (p *Program) Expected(step, lang string, options []string) []string {
 			phrases = append(phrases, grammar.Vocabulary(lang, "bool")...)
 		}
 	}
-	for _, b := range []*BargeIn{p.plan.Steps[step].BargeIn, &p.plan.BargeIn} {
+	for _, b := range []*BargeIn{p.plan.Steps[h.Step].BargeIn, &p.plan.BargeIn} {
 		if b != nil && b.Mode == "hotword" {
 			phrases = append(phrases, byLanguage(b.Hotwords, lang)...)
 		}
 	}
-	for _, in := range p.plan.Intents {
-		phrases = append(phrases, l.phrases(in)...)
-		if in.Digress != nil {
+	for _, of := range l.flows() {
+		for _, in := range of.plan.Intents {
+			phrases = append(phrases, of.phrases(in)...)
+			if in.Digress == nil {
+				continue
+			}
 			for _, name := range in.Digress.Flows {
-				phrases = append(phrases, byLanguage(p.plan.Flows[name].Phrases, lang)...)
+				phrases = append(phrases, byLanguage(of.plan.Flows[name].Phrases, lang)...)
 			}
 		}
 	}

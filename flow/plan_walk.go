@@ -4,8 +4,9 @@ import "maps"
 
 // A planArc leads from one step of a plan to another.
 type planArc struct {
-	to   string
-	sets []string // what has a value when it is taken
+	to    string
+	sets  []string // what has a value when it is taken
+	heard bool     // an intent leads along it, so the customer has said something
 }
 
 // arcs are all the ways out of a step.
@@ -13,7 +14,7 @@ func (p *Plan) arcs(s Step) []planArc {
 	var out []planArc
 	add := func(to string, sets ...string) {
 		if to != "" {
-			out = append(out, planArc{to, sets})
+			out = append(out, planArc{to: to, sets: sets})
 		}
 	}
 	add(s.Next, s.sets()...)
@@ -22,6 +23,15 @@ func (p *Plan) arcs(s Step) []planArc {
 	}
 	for _, failure := range sortedKeys(s.Catch) {
 		add(s.Catch[failure])
+	}
+	if p.Hears(s) {
+		for _, in := range p.Intents {
+			for _, to := range []string{in.To, in.Then} {
+				if to != "" {
+					out = append(out, planArc{to: to, heard: true})
+				}
+			}
+		}
 	}
 	if s.Collect == nil {
 		return out
@@ -32,11 +42,22 @@ func (p *Plan) arcs(s Step) []planArc {
 		}
 		add(l.own.Then)
 	}
-	for _, in := range p.Intents {
-		add(in.To)
-		add(in.Then)
-	}
 	return out
+}
+
+// Hears reports whether a customer is heard while a step is under way: it
+// listens, or a flow that it runs does, and then this plan's intents are heard
+// too. The plan is one that has its Flows.
+func (p *Plan) Hears(s Step) bool {
+	if s.RunFlow == nil {
+		return s.Collect != nil
+	}
+	for _, inner := range p.Flows[s.RunFlow.Flow].Steps {
+		if p.Hears(inner) {
+			return true
+		}
+	}
+	return false
 }
 
 // sets are the slots and vars that have a value once a step has gone well.
@@ -155,7 +176,7 @@ func (p *Plan) waits() bool {
 			continue
 		}
 		for _, a := range p.arcs(s) {
-			if !seen[a.to] {
+			if !a.heard && !seen[a.to] {
 				seen[a.to] = true
 				todo = append(todo, a.to)
 			}

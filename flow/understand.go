@@ -26,6 +26,16 @@ type Heard struct {
 	// customer has filled, which are the ones that can be corrected.
 	Slots    map[string]any
 	Answered map[string]bool
+	// Callers are the flows that wait for this one, the innermost first. Their
+	// intents are heard too, after its own.
+	Callers []Caller
+}
+
+// A Caller is a flow that runs the one that listens, or was interrupted for it.
+type Caller struct {
+	Program  *Program
+	Slots    map[string]any  // as Heard.Slots
+	Answered map[string]bool // as Heard.Answered
 }
 
 // An Understanding is what a step's own grammar, or the language model, made of
@@ -36,6 +46,9 @@ type Understanding struct {
 	Intent   string `json:"intent,omitempty"`   // the name of an intent
 	Flow     string `json:"flow,omitempty"`     // of a digression: which of its flows
 	Language string `json:"language,omitempty"` // heard.language: the language that an intent's words name
+	// Outer says whose intent it is: 0 is the flow that listens, 1 the first of
+	// Heard.Callers. Values are of that flow's slots.
+	Outer int `json:"outer,omitempty"`
 
 	// Values are what was told, by slot, each of its slot's type and past its
 	// rules: the slot that was asked for, those of Collect.Also (it may be these
@@ -48,6 +61,7 @@ type Understanding struct {
 	// When not OK, but for AskModel:
 	Why     string `json:"why,omitempty"`     // for operators, never spoken
 	Invalid any    `json:"invalid,omitempty"` // the value that Valid or Pattern refused
+	Wait    bool   `json:"wait,omitempty"`    // the customer only asks for a moment
 	// AskModel says that the language model may understand what the grammar did
 	// not. It comes with OK when a text slot would take any text: the model says
 	// whether it is an intent, and where it cannot be asked the text stands.
@@ -57,14 +71,15 @@ type Understanding struct {
 // Understand finds what a customer meant at a step. A touched button's value
 // wins; then the answer to "is that right?"; then what is nothing but a value of
 // a closed slot; then the intents' phrases, corrections, and the wish for another
-// language; then values that a sentence contains; and last, for text slots, the
-// text as it is. It is pure.
+// language, each of the flow's own intents before those of its callers; then
+// values that a sentence contains; and last, for text slots, the text as it is.
+// It is pure.
 //
 //workflowcheck:ignore
 func (p *Program) Understand(h Heard) Understanding {
 	l := p.listen(h)
 	u := l.understand()
-	if l.asksModel() && l.words.Len() > 0 && u.Invalid == nil && !u.OK && !l.waits() {
+	if l.asksModel() && l.words.Len() > 0 && u.Invalid == nil && !u.OK && !u.Wait {
 		u.AskModel = true
 	}
 	return u
@@ -79,6 +94,7 @@ type listener struct {
 	collect *Collect // nil where only intents are heard
 	asked   string   // the slot that is collected
 	slot    Slot
+	callers []*listener // for their intents, the innermost first
 }
 
 func (p *Program) listen(h Heard) *listener {
@@ -88,7 +104,27 @@ func (p *Program) listen(h Heard) *listener {
 		l.slot = p.plan.Slots[l.asked]
 	}
 	l.words = grammar.Hear(h.Language, h.Text)
+	for _, c := range h.Callers {
+		l.callers = append(l.callers, c.Program.listen(Heard{
+			Language: h.Language, Text: h.Text, Touched: h.Touched, Now: h.Now, Slots: c.Slots, Answered: c.Answered,
+		}))
+	}
 	return l
+}
+
+// flows are the flow that listens and its callers, as Understanding.Outer counts
+// them.
+func (l *listener) flows() []*listener { return append([]*listener{l}, l.callers...) }
+
+// first is what the first of the flows understands.
+func (l *listener) first(find func(of *listener) (Understanding, bool)) (Understanding, bool) {
+	for outer, of := range l.flows() {
+		if u, ok := find(of); ok {
+			u.Outer = outer
+			return u, true
+		}
+	}
+	return Understanding{}, false
 }
 
 // asksModel reports whether the language model may be asked at this step. What a
@@ -118,16 +154,16 @@ func (l *listener) understand() Understanding {
 	} else if v, ok := l.exact(l.reader(l.asked)); ok {
 		return l.tell(map[string]any{l.asked: v})
 	}
-	if u, ok := l.intent(l.words); ok {
+	if u, ok := l.wish(l.words); ok {
 		return u
 	}
-	if l.waits() {
-		return Understanding{Why: "the customer asks for a moment"}
+	if l.words.Means("wait") { // "wait a second" is neither one nor an answer
+		return Understanding{Wait: true, Why: "the customer asks for a moment"}
 	}
 	if u, ok := l.correction(); ok {
 		return u
 	}
-	if u, ok := l.tongue(); ok {
+	if u, ok := l.first((*listener).tongue); ok {
 		return u
 	}
 	switch {
@@ -138,10 +174,6 @@ func (l *listener) understand() Understanding {
 	}
 	return l.contained()
 }
-
-// waits reports whether the customer only asks for a moment: "wait a second" is
-// neither one nor an answer.
-func (l *listener) waits() bool { return l.words.Means("wait") }
 
 // touch takes a button's value, or the name of an intent.
 func (l *listener) touch() (Understanding, bool) {
@@ -157,12 +189,10 @@ func (l *listener) touch() (Understanding, bool) {
 	if l.Confirming != nil && (l.Touched == "true" || l.Touched == "false") {
 		return Understanding{OK: true, Confirmed: yesNo(l.Touched == "true")}, true
 	}
-	for _, in := range l.plan.Intents {
-		if in.Name == l.Touched {
-			return Understanding{OK: true, Intent: in.Name}, true
-		}
-	}
-	return Understanding{}, false
+	return l.first(func(of *listener) (Understanding, bool) {
+		named := slices.ContainsFunc(of.plan.Intents, func(in Intent) bool { return in.Name == l.Touched })
+		return Understanding{OK: true, Intent: l.Touched}, named
+	})
 }
 
 // exact reads words that are nothing but a value of a closed slot.
@@ -184,10 +214,10 @@ func (l *listener) confirm() (Understanding, bool) {
 		right, no = c.Right, true
 	}
 	if no {
-		if u, ok := l.intent(right); ok {
+		if u, ok := l.wish(right); ok {
 			return u, true
 		}
-	} else if u, ok := l.intent(l.words); ok {
+	} else if u, ok := l.wish(l.words); ok {
 		return u, true
 	}
 	r := l.reader(l.asked)
@@ -229,7 +259,12 @@ func yesNo(yes bool) string {
 	return "no"
 }
 
-// intent finds the first intent whose phrases the words are.
+// wish finds the first intent, of all flows, whose phrases the words are.
+func (l *listener) wish(said grammar.Words) (Understanding, bool) {
+	return l.first(func(of *listener) (Understanding, bool) { return of.intent(said) })
+}
+
+// intent finds the first intent of one flow whose phrases the words are.
 func (l *listener) intent(said grammar.Words) (Understanding, bool) {
 	if said.Len() == 0 {
 		return Understanding{}, false
@@ -302,12 +337,9 @@ func (l *listener) tongue() (Understanding, bool) {
 }
 
 // correction finds what the customer takes back: a value that fits exactly one
-// of the slots that they have answered.
+// of the slots that they have answered. What answers the open question is taken
+// back from no caller.
 func (l *listener) correction() (Understanding, bool) {
-	at := slices.IndexFunc(l.plan.Intents, func(in Intent) bool { return in.Correct != nil })
-	if at < 0 {
-		return Understanding{}, false
-	}
 	c, ok := l.words.Correction()
 	if !ok {
 		rest, no := l.words.AfterNo()
@@ -316,7 +348,21 @@ func (l *listener) correction() (Understanding, bool) {
 		}
 		c.Right = rest
 	}
-	if !c.Sure && l.collect != nil && l.Confirming == nil && l.fitsAsked(c.Right) {
+	answers := l.collect != nil && l.Confirming == nil && l.fitsAsked(c.Right)
+	anyText := l.collect != nil && !l.reader(l.asked).closed()
+	return l.first(func(of *listener) (Understanding, bool) {
+		if answers && (of != l || !c.Sure) {
+			return Understanding{}, false
+		}
+		return of.corrected(c, anyText)
+	})
+}
+
+// corrected finds the slot of one flow that a correction is about. Where the
+// open question takes any text, only a value of a closed slot tells.
+func (l *listener) corrected(c grammar.Correction, anyText bool) (Understanding, bool) {
+	at := slices.IndexFunc(l.plan.Intents, func(in Intent) bool { return in.Correct != nil })
+	if at < 0 {
 		return Understanding{}, false
 	}
 	in := l.plan.Intents[at]
@@ -344,7 +390,7 @@ func (l *listener) correction() (Understanding, bool) {
 			fits[name] = v
 		}
 	}
-	if !closed && len(open) == 1 && c.Sure && (l.collect == nil || l.reader(l.asked).closed()) {
+	if !closed && len(open) == 1 && c.Sure && !anyText {
 		if v, why := l.reader(open[0]).loose(c.Right); why == "" && l.accept(map[string]any{open[0]: v}).OK {
 			fits[open[0]] = v
 		}

@@ -137,7 +137,7 @@ func TestExpected(t *testing.T) {
 		{"hold", "de", []string{"ja", "ja gerne"}},
 		{"question", "de", []string{"nein danke", "tschüss", "noch einmal"}},
 	} {
-		got := p.Expected(c.step, c.lang, nil)
+		got := p.Expected(Heard{Step: c.step, Language: c.lang})
 		if len(got) < len(c.first) || !slices.Equal(got[:len(c.first)], c.first) {
 			t.Errorf("%s in %s: %q; want it to begin %q", c.step, c.lang, got, c.first)
 		}

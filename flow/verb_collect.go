@@ -58,6 +58,7 @@ func (b *collectBody) facts() facts {
 		exprs:   withExprs(b.with),
 		sets:    []string{"slots." + b.slot.Value},
 		listens: true,
+		hears:   true,
 		waits:   true,
 	}
 	b.screen.addTo(&f)

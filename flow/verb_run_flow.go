@@ -54,6 +54,7 @@ func (b *runFlowBody) check(t *tree, s *step, ds *Diagnostics) {
 	b.checkInputs(t, ds)
 	b.checkOutputs(t, ds)
 	s.facts.waits = plan.waits()
+	s.facts.hears = slices.ContainsFunc(sortedKeys(plan.Steps), func(name string) bool { return plan.Hears(plan.Steps[name]) })
 	ends := plan.ends()
 	s.facts.errors = sortedKeys(ends)
 	s.facts.sets, s.facts.setsOn = nil, map[string][]string{}

@@ -38,6 +38,7 @@ type facts struct {
 	errors   []string
 	anyError bool
 	listens  bool
+	hears    bool // intents are heard in it: it listens, or the flow that it runs does
 	waits    bool // time passes in it, or a customer is heard, so that it stops a circle
 	// silent says that a customer hears nothing until the step is done.
 	silent bool

@@ -104,15 +104,16 @@ func Cover(plan *flow.Plan, file string, taken map[string]int) Coverage {
 	return c
 }
 
-// sharedWays are those that every listening step has.
+// sharedWays are those that every listening step has; its intents every step has
+// that runs a flow which listens.
 func sharedWays(plan *flow.Plan) []Way {
 	inherits := map[string]bool{}
 	listens := false
 	for _, s := range plan.Steps {
+		listens = listens || plan.Hears(s)
 		if s.Collect == nil {
 			continue
 		}
-		listens = true
 		inherits["no_input"] = inherits["no_input"] || s.Collect.NoInput == nil
 		inherits["no_match"] = inherits["no_match"] || s.Collect.NoMatch == nil
 	}

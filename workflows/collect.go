@@ -23,6 +23,7 @@ type question struct {
 	// How often the customer was silent, not understood, not transcribed, and not
 	// of the mind that what was understood is right.
 	silent, missed, unheard, wrong int
+	waited                         int // how often the customer asked for a moment
 	doubt                          *doubt
 }
 
@@ -41,11 +42,16 @@ type reply struct {
 	on    way
 	gone  bool // another flow has the floor
 	utter utterance
+	quiet bool // there is nothing to say to who has heard the question
 }
 
 // maxUnheard is how often a step tells a customer that they could not be heard,
 // before it goes where it goes for those who are not understood.
 const maxUnheard = 3
+
+// maxWaited is how often a question gives a customer who asks for it a moment,
+// without a word; after that they are not understood.
+const maxWaited = 3
 
 // collect asks until its slot has a valid value, or until the customer wants
 // something else. A question that is resumed forgets nothing.
@@ -82,8 +88,9 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 	}
 	// A customer who has begun to speak before the question was asked is answering
 	// it already: to ask now would be to interrupt them.
-	for asked, first := false, true; ; first = false {
-		if !first || len(c.Inbox) == 0 {
+	asked, quiet := false, len(c.Inbox) > 0
+	for {
+		if !quiet {
 			asked = true
 			c.LastPrompt = ask.text
 			ask.listening = c.listeningTo(q)
@@ -97,6 +104,7 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 		in, err := c.hear(ctx, s.Listen.StartTimeout.D(), asked)
 		switch {
 		case errors.Is(err, errNoise):
+			quiet = false
 			continue
 		case err != nil:
 			return reply{}, err
@@ -114,7 +122,7 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 		if in != nil && c.heardEnough(ctx) {
 			return reply{}, errHeardEnough
 		}
-		ask = r.utter
+		ask, quiet = r.utter, r.quiet && asked
 	}
 }
 
@@ -190,6 +198,9 @@ func (c *conversation) reply(ctx workflow.Context, q *question, in *Input) (repl
 		q.unheard++
 		u, err := c.utter(flow.PromptUnheard, nil)
 		return reply{utter: u}, err
+	case u.Wait && q.waited < maxWaited:
+		q.waited++
+		return reply{utter: q.utter, quiet: true}, nil
 	case d != nil && (u.Confirmed == "yes" || told(u, q.Slot, d.value)):
 		q.doubt = nil
 		return c.act(ctx, q, in, d.understood, true)
@@ -224,7 +235,7 @@ func (c *conversation) reply(ctx workflow.Context, q *question, in *Input) (repl
 // told says whether a slot was told a value.
 func told(u flow.Understanding, slot string, value any) bool {
 	v, ok := u.Values[slot]
-	return ok && u.Confirmed == "" && fmt.Sprint(v) == fmt.Sprint(value)
+	return ok && u.Intent == "" && u.Confirmed == "" && fmt.Sprint(v) == fmt.Sprint(value)
 }
 
 // unsure says whether the recogniser was not sure enough of what was understood
@@ -311,9 +322,11 @@ func (c *conversation) fill(values map[string]any) {
 }
 
 // heed does what an intent stands for. Those that resume ask the open question
-// again, as it is by then.
+// again, as it is by then. One of a flow further out is about that flow: its
+// slots, its steps; where it leads to one of them, the flows above are over.
 func (c *conversation) heed(ctx workflow.Context, q *question, in *Input, u flow.Understanding) (reply, error) {
-	intents := c.plan().Intents
+	f := c.outer(u.Outer)
+	intents := c.scripts[f.Flow].plan.Intents
 	i := slices.IndexFunc(intents, func(i flow.Intent) bool { return i.Name == u.Intent })
 	if i < 0 {
 		return c.missed(q)
@@ -321,16 +334,17 @@ func (c *conversation) heed(ctx workflow.Context, q *question, in *Input, u flow
 	intent, how := intents[i], "intent "+u.Intent
 	back := way{how, intent.Then}
 	if intent.Then == "" {
-		back.to = c.frame().Step
+		back.to = f.Step
 	}
 	switch {
 	case intent.To != "":
+		c.leave(u.Outer)
 		return reply{on: way{how, intent.To}}, nil
 	case intent.Replay:
-		c.count(back)
+		c.countOf(f, back)
 		return reply{utter: utterance{text: c.LastPrompt, sensitive: q.slot.Sensitive, bargeIn: c.bargeIn()}}, nil
 	case intent.Digress != nil:
-		if ok, err := c.digress(intent, u.Flow, back); err != nil {
+		if ok, err := c.digress(intent, u.Outer, u.Flow, back); err != nil {
 			return reply{}, err
 		} else if !ok {
 			return c.missed(q)
@@ -340,7 +354,7 @@ func (c *conversation) heed(ctx workflow.Context, q *question, in *Input, u flow
 		if len(u.Values) == 0 && intent.Then == "" {
 			return c.missed(q) // something is wrong, but nobody knows what
 		}
-		c.fill(u.Values)
+		_ = c.asOuter(u.Outer, func() error { c.fill(u.Values); return nil })
 	default:
 		if !c.settable(intent, u) {
 			return c.missed(q)
@@ -350,20 +364,24 @@ func (c *conversation) heed(ctx workflow.Context, q *question, in *Input, u flow
 			s.Heard = map[string]any{"language": u.Language, "text": in.Text}
 			return s
 		}
-		if err := c.set(intent.Set, scope); err != nil {
+		if err := c.asOuter(u.Outer, func() error { return c.set(intent.Set, scope) }); err != nil {
 			return reply{}, err
 		}
 	}
+	if u.Outer > 0 {
+		c.keepLanguage() // which may be another by now
+	}
 	q.doubt = nil
 	if intent.Say != "" {
-		if err := c.say(ctx, flow.Say{Prompt: intent.Say}); err != nil {
+		if err := c.sayOf(ctx, u.Outer, intent.Say); err != nil {
 			return reply{}, err
 		}
 	}
 	if intent.Then != "" {
+		c.leave(u.Outer)
 		return reply{on: back}, nil
 	}
-	c.count(back)
+	c.countOf(f, back)
 	if c.frame().Answered[q.Slot] { // by the intent
 		return reply{on: way{"next", q.next}}, nil
 	}
@@ -392,7 +410,7 @@ func (c *conversation) record(q *question, in *Input, u flow.Understanding) {
 
 // tells says whether an answer may tell something sensitive.
 func (c *conversation) tells(q *question, u flow.Understanding) bool {
-	slots := c.plan().Slots
+	slots := c.scripts[c.outer(u.Outer).Flow].plan.Slots
 	return q.slot.Sensitive || slices.ContainsFunc(workflow.DeterministicKeys(u.Values), func(name string) bool { return slots[name].Sensitive })
 }
 
@@ -411,11 +429,8 @@ func (c *conversation) understand(ctx workflow.Context, q *question, in *Input) 
 	if in.How == Spoken && in.Confidence > 0 && in.Confidence < q.Listen.RejectBelow {
 		return flow.Understanding{Why: "the recogniser was not sure enough"}, nil
 	}
-	f, script := c.frame(), c.script()
-	heard := flow.Heard{
-		Step: f.Step, Language: c.Language, Text: in.Text, Now: workflow.Now(ctx).In(c.zone), Options: c.options,
-		Slots: f.Slots, Answered: f.Answered,
-	}
+	script, heard := c.script(), c.heardAt(c.frame().Step)
+	heard.Text, heard.Now = in.Text, workflow.Now(ctx).In(c.zone)
 	if in.How == ByTouch {
 		heard.Text, heard.Touched = "", in.Text
 	}
@@ -432,7 +447,7 @@ func (c *conversation) understand(ctx workflow.Context, q *question, in *Input) 
 			return u, ctx.Err()
 		}
 		c.Unable = kindOf(err) == activities.KindUnable
-		workflow.GetLogger(ctx).Info("model did not understand", "step", f.Step, "error", err)
+		workflow.GetLogger(ctx).Info("model did not understand", "step", heard.Step, "error", err)
 		return u, nil
 	}
 	if result.Intent == "" && len(result.Values) == 0 {
@@ -447,6 +462,17 @@ func (c *conversation) understand(ctx workflow.Context, q *question, in *Input) 
 	return u, err
 }
 
+// heardAt is what is known at a step, before anything has been heard there.
+func (c *conversation) heardAt(step string) flow.Heard {
+	f := c.frame()
+	h := flow.Heard{Step: step, Language: c.Language, Options: c.options, Slots: f.Slots, Answered: f.Answered}
+	for n := 1; n < len(c.Stack); n++ {
+		caller := c.outer(n)
+		h.Callers = append(h.Callers, flow.Caller{Program: c.scripts[caller.Flow].Program, Slots: caller.Slots, Answered: caller.Answered})
+	}
+	return h
+}
+
 // recorded keeps an understanding in the history.
 func (c *conversation) recorded(ctx workflow.Context, what string, f func() flow.Understanding) (u flow.Understanding, err error) {
 	options := workflow.SideEffectOptions{Summary: c.frame().Step + " · " + what}
@@ -456,7 +482,7 @@ func (c *conversation) recorded(ctx workflow.Context, what string, f func() flow
 
 // askModel asks the language model what an utterance means.
 func (c *conversation) askModel(ctx workflow.Context, q *question, h flow.Heard) (activities.UnderstandResult, error) {
-	slots, intents := c.script().Meanings(h.Step, h.Language, h.Answered)
+	slots, intents := c.script().Meanings(h)
 	in := activities.UnderstandInput{
 		Place: c.Place, Step: h.Step, Language: h.Language, Now: h.Now, Prompt: c.LastPrompt, Utterance: h.Text, History: c.history(historyLines),
 	}

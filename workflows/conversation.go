@@ -144,7 +144,7 @@ func (c *conversation) resume(ctx workflow.Context) (then string, err error) {
 	r := f.Resume
 	f.Resume = nil
 	if r.Say != "" {
-		err = c.say(ctx, flow.Say{Prompt: r.Say})
+		err = c.sayOf(ctx, r.Outer, r.Say)
 	}
 	return r.Then, err
 }

@@ -17,6 +17,18 @@ func (c *conversation) script() *script  { return c.scripts[c.frame().Flow] }
 func (c *conversation) plan() *flow.Plan { return &c.script().plan }
 func (c *conversation) step() flow.Step  { return c.plan().Steps[c.frame().Step] }
 
+// outer is the flow so many further out than the one that has the floor.
+func (c *conversation) outer(n int) *Frame { return c.Stack[len(c.Stack)-1-n] }
+
+// asOuter does something as if the flow so many further out had the floor. What
+// it does waits for nothing.
+func (c *conversation) asOuter(n int, do func() error) error {
+	stack := c.Stack
+	defer func() { c.Stack = stack }()
+	c.Stack = stack[:len(stack)-n]
+	return do()
+}
+
 // read prepares a flow's expressions, once a run, when the flow is first needed.
 func (c *conversation) read(name string) error {
 	if c.scripts[name] != nil {
@@ -67,6 +79,15 @@ func (c *conversation) pop() *Frame {
 	c.Stack = c.Stack[:len(c.Stack)-1]
 	c.keepLanguage()
 	return over
+}
+
+// leave ends the flows above the one so many further out, which goes on where an
+// intent of its own leads. Nothing is taken over from them.
+func (c *conversation) leave(n int) {
+	for range n {
+		c.pop()
+	}
+	c.frame().Resume = nil
 }
 
 // runFlow gives a flow the floor; finish returns from it.
@@ -129,10 +150,16 @@ func (c *conversation) unwind(ctx workflow.Context, err error) bool {
 }
 
 // digress gives a flow the floor in the middle of a question, which is asked
-// again afterwards. It refuses one that goes deeper than the author allows.
-func (c *conversation) digress(in flow.Intent, name string, back way) (bool, error) {
+// again afterwards, unless the intent, of the flow so many further out, leads
+// elsewhere. It refuses one that goes deeper than the author allows.
+func (c *conversation) digress(in flow.Intent, outer int, name string, back way) (bool, error) {
+	resume := &Resume{Intent: in.Name, Say: in.Say, Then: in.Then, Outer: outer}
+	stays := c.Stack
+	if in.Then != "" {
+		stays, resume.Outer = stays[:len(stays)-outer], 0
+	}
 	depth := 0
-	for _, f := range c.Stack {
+	for _, f := range stays {
 		if f.Digression {
 			depth++
 		}
@@ -143,14 +170,16 @@ func (c *conversation) digress(in flow.Intent, name string, back way) (bool, err
 	if err := c.read(name); err != nil {
 		return false, err
 	}
+	from := c.outer(outer)
 	inputs := map[string]any{} // those that both flows have
 	for _, input := range workflow.DeterministicKeys(c.scripts[name].plan.Inputs) {
-		if value, ok := c.frame().Inputs[input]; ok {
+		if value, ok := from.Inputs[input]; ok {
 			inputs[input] = value
 		}
 	}
-	c.count(back)
-	c.frame().Resume = &Resume{Intent: in.Name, Say: in.Say, Then: in.Then}
+	c.countOf(from, back)
+	c.leave(len(c.Stack) - len(stays))
+	c.frame().Resume = resume
 	if err := c.push(name, inputs); err != nil {
 		return false, err
 	}
@@ -168,8 +197,10 @@ func (c *conversation) follow(on way) {
 }
 
 // count records that a way was taken.
-func (c *conversation) count(w way) {
-	c.Taken[Way(c.plan().Flow, c.frame().Step, w.how, w.to)]++
+func (c *conversation) count(w way) { c.countOf(c.frame(), w) }
+
+func (c *conversation) countOf(f *Frame, w way) {
+	c.Taken[Way(c.scripts[f.Flow].plan.Flow, f.Step, w.how, w.to)]++
 }
 
 // caught finds the step that a `catch` names for a failure: its own kind first,

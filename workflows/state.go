@@ -68,6 +68,9 @@ type Resume struct {
 	Intent string `json:"intent"`         // that digressed
 	Say    string `json:"say,omitempty"`  // prompt key
 	Then   string `json:"then,omitempty"` // a step; empty: the step that was interrupted, without counting as another visit
+	// Outer says how much further out the flow is that has the intent, and with it
+	// the prompt.
+	Outer int `json:"outer,omitempty"`
 }
 
 // An Input is something that the customer said, typed or touched and that no

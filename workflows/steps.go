@@ -32,6 +32,21 @@ func (c *conversation) say(ctx workflow.Context, s flow.Say) error {
 	return err
 }
 
+// sayOf speaks a prompt of the flow so many further out than the one that has the
+// floor, in the middle of that one's step.
+func (c *conversation) sayOf(ctx workflow.Context, outer int, key string) error {
+	var text string
+	err := c.asOuter(outer, func() (err error) {
+		text, err = c.prompt(key, nil)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = c.speak(ctx, utterance{text: text, bargeIn: c.bargeIn()})
+	return err
+}
+
 // retrieve searches a knowledge collection.
 func (c *conversation) retrieve(ctx workflow.Context, j job) error {
 	r := j.Retrieve

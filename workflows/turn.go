@@ -207,7 +207,7 @@ func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) wo
 func (c *conversation) transcribe(ctx workflow.Context, in *Input, over *guard) {
 	defer func() { c.transcribing-- }()
 	step := c.listeningStep()
-	expected := c.script().Expected(step, c.Language, c.options)
+	expected := c.script().Expected(c.heardAt(step))
 	if over != nil {
 		expected = append(slices.Clone(over.words), expected...)
 	}
