@@ -16,8 +16,14 @@ TEST_PACKAGES := $(RUN_PACKAGES) chromium python3
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# The back end serves the example stores; a store of your own has one of its own.
 run: packages build ## the whole system on this machine; a conversation at http://localhost:8080
+ifneq ($(wildcard $(filter examples/%,$(STORE:/=))/actions),)
+	@$(GO) build -o bin/backend ./examples/backend
+	@examples/backend/run $(STORE)
+else
 	@$(BIN) dev --store $(STORE)
+endif
 
 build: ## the binary, with the embedded recogniser
 	@echo "Building parley (the first time takes a few minutes) …"
