@@ -104,6 +104,7 @@ func (b *callBody) checkAction(t *tree, ds *Diagnostics) (Action, bool) {
 			continue
 		}
 		b.exprs[i].want, b.exprs[i].code = action.Args[at].Type, codeArg
+		b.exprs[i].spare = !action.Args[at].Required && named.MatchString(p.val.text().Value)
 		if m := literalText.FindStringSubmatch(p.val.text().Value); m != nil && len(action.Args[at].Values) > 0 && !slices.Contains(action.Args[at].Values, m[2]) {
 			ds.errorf(codeArg, p.val.at(), "", "`%s` of %q cannot be %q (%s)%s", p.key.Value, action.Name, m[2],
 				strings.Join(action.Args[at].Values, ", "), didYouMean(m[2], action.Args[at].Values))

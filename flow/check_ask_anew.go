@@ -1,5 +1,7 @@
 package flow
 
+import "slices"
+
 const codeOldAnswer Code = "F205"
 
 // checkAskAnew checks slots that a customer is asked for again and again. A text
@@ -15,7 +17,7 @@ func checkAskAnew(t *tree, ds *Diagnostics) {
 				continue
 			}
 			slot := t.slot(c.slot.Value)
-			if slot == nil || !slot.keepsUnsaid() {
+			if slot == nil || !t.keepsUnsaid(slot) {
 				continue
 			}
 			ds.errorf(codeOldAnswer, c.slot.at, "or `ask_anew: false` to keep the answer on purpose",
@@ -25,7 +27,19 @@ func checkAskAnew(t *tree, ds *Diagnostics) {
 }
 
 // keepsUnsaid reports whether a slot that answers the question of the moment
-// keeps its answer without its author having said so.
-func (s *slotDecl) keepsUnsaid() bool {
-	return !s.askAnew.there() && (s.typ == "text" || s.typ == "bool")
+// keeps its answer without its author having said so: by ask_anew, by letting
+// another question fill it, or by taking it away where it is to be asked again.
+func (t *tree) keepsUnsaid(slot *slotDecl) bool {
+	if slot.askAnew.there() || slot.typ != "text" && slot.typ != "bool" {
+		return false
+	}
+	for _, s := range t.steps {
+		if slices.Contains(s.facts.forgets, "slots."+slot.name.Value) {
+			return false
+		}
+		if c, ok := s.body.(*collectBody); ok && slices.ContainsFunc(c.also, func(also Text) bool { return also.Value == slot.name.Value }) {
+			return false
+		}
+	}
+	return true
 }

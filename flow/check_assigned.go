@@ -36,6 +36,9 @@ func checkAssigned(t *tree, ds *Diagnostics) {
 	for i, s := range g.steps {
 		reads := slices.Clone(s.facts.reads)
 		for _, e := range s.facts.exprs {
+			if e.spare {
+				continue
+			}
 			had := e.had()
 			for _, r := range e.reads {
 				if !slices.Contains(had, r.name) {
@@ -47,9 +50,14 @@ func checkAssigned(t *tree, ds *Diagnostics) {
 			if known[i] == nil || known[i][r.name] || !t.declared(r.name) {
 				continue
 			}
-			if via := g.unsetVia(start, i, r.name, t); via != "" {
-				ds.errorf(codeUnset, r.at, "", "`%s` is read here, but on the path through %q nothing has set it", r.name, via)
-			} else {
+			hint := "give it a value on that way too, or ask has(" + r.name + ") first"
+			switch via, intent := g.unsetVia(start, i, r.name, t); {
+			case intent != nil:
+				ds.errorf(codeUnset, r.at, "lead the intent to the first question: what is answered is not asked again", "`%s` is read here, but when intent %q leads from %q to %q nothing has set it",
+					r.name, intent.name, via, intent.to.Value)
+			case via != "":
+				ds.errorf(codeUnset, r.at, hint, "`%s` is read here, but on the path through %q nothing has set it", r.name, via)
+			default:
 				ds.errorf(codeUnset, r.at, "", "`%s` is read here, but nothing has set it", r.name)
 			}
 		}
@@ -131,29 +139,39 @@ func (s *step) after(known map[string]bool, e edge) map[string]bool {
 }
 
 // unsetVia is the step before the last on a shortest path that leaves a name
-// without a value.
-func (g *graph) unsetVia(start, target int, name string, t *tree) string {
+// without a value; or, where an intent is on that path, the step at which it is
+// heard, and the intent.
+func (g *graph) unsetVia(start, target int, name string, t *tree) (string, *edge) {
 	type place struct {
 		step int
 		set  bool
 	}
+	type way struct {
+		from place
+		by   edge
+	}
 	first := place{start, t.knownAtStart()[name]}
-	prev := map[place]place{first: first}
+	prev := map[place]way{first: {from: first}}
 	for todo := []place{first}; len(todo) > 0; todo = todo[1:] {
 		p := todo[0]
 		if p.step == target && !p.set {
 			if p == first {
-				return ""
+				return "", nil
 			}
-			return g.steps[prev[p].step].name.Value
+			for at := p; at != first; at = prev[at].from {
+				if w := prev[at]; w.by.kind == onIntent {
+					return g.steps[w.from.step].name.Value, &w.by
+				}
+			}
+			return g.steps[prev[p].from.step].name.Value, nil
 		}
 		for _, a := range g.out[p.step] {
 			next := place{a.target, g.steps[p.step].after(map[string]bool{name: p.set}, a.edge)[name]}
 			if _, ok := prev[next]; !ok {
-				prev[next] = p
+				prev[next] = way{p, a.edge}
 				todo = append(todo, next)
 			}
 		}
 	}
-	return ""
+	return "", nil
 }

@@ -95,7 +95,11 @@ func (c *exprChecker) check(env *cel.Env, e *exprUse) {
 	parsed, iss := c.parsed(env, e.text.Value)
 	if iss.Err() != nil {
 		first := iss.Errors()[0]
-		c.ds.errorf(codeExprSyntax, c.place(e, first.Location), "", "the expression of `%s` cannot be read: %s", e.field, syntaxMessage(first.Message))
+		hint := ""
+		if message := syntaxMessage(first.Message); strings.HasPrefix(message, "unexpected '=") {
+			hint = "compare with =="
+		}
+		c.ds.errorf(codeExprSyntax, c.place(e, first.Location), hint, "the expression of `%s` cannot be read: %s", e.field, syntaxMessage(first.Message))
 		return
 	}
 	before := len(*c.ds)
@@ -394,6 +398,9 @@ func (c *exprChecker) typeMistake(e *exprUse, err *common.Error) {
 		hint = "see https://github.com/google/re2/wiki/Syntax"
 	} else if m := selectionError.FindStringSubmatch(err.Message); m != nil {
 		message = fmt.Sprintf("%s has no fields", plainTypes(m[1]))
+		if strings.HasPrefix(m[1], "list(") {
+			hint = "name one of its elements, as in x[0].field"
+		}
 	}
 	c.ds.errorf(codeType, where, hint, "%s", message)
 }

@@ -145,13 +145,17 @@ func (in *intentDecl) checkShape(ds *Diagnostics) {
 			does = append(does, "`"+way+"`")
 		}
 	}
-	if len(does) == 0 && in.to.Value != "" {
+	switch {
+	case len(does) > 0:
+	case in.says():
+		does = append(does, "`say`")
+	case in.to.Value != "":
 		does = append(does, "`to`")
 	}
 	name := in.name.Value
 	switch {
 	case len(does) == 0:
-		ds.errorf(codeIntent, in.name.at, "add `to: step`, `replay: last_prompt`, `set`, `slots` or `flows`", "intent %q leads nowhere", name)
+		ds.errorf(codeIntent, in.name.at, "add `to: step`, `say: prompt`, `replay: last_prompt`, `set`, `slots` or `flows`", "intent %q leads nowhere", name)
 	case len(does) > 1:
 		ds.errorf(codeIntent, in.name.at, "keep one", "intent %q does several things (%s)", name, strings.Join(does, ", "))
 	case in.replay.Value != "" && in.to.Value != "":
@@ -161,7 +165,7 @@ func (in *intentDecl) checkShape(ds *Diagnostics) {
 	case !in.goesOn():
 		for _, field := range []string{"say", "resume"} {
 			if n := in.node.field(field); n.there() {
-				ds.errorf(codeIntent, n.at(), "leave it out", "`%s` belongs to an intent that sets, corrects or digresses; %q only has %s", field, name, does[0])
+				ds.errorf(codeIntent, n.at(), "leave it out", "`%s` belongs to an intent that says, sets, corrects or digresses; %q only has %s", field, name, does[0])
 			}
 		}
 	}

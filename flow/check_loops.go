@@ -95,5 +95,5 @@ func (t *tree) asksAnew(s *step) bool {
 	}
 	slot := t.slot(c.slot.Value)
 	// What is not declared, or keeps its answer by mistake, is reported elsewhere.
-	return slot == nil || slot.askAnew.boolean() || slot.keepsUnsaid()
+	return slot == nil || slot.askAnew.boolean() || t.keepsUnsaid(slot)
 }

@@ -258,7 +258,14 @@ func (in *intentDecl) lower(t *tree) Intent {
 
 // goesOn reports whether the conversation goes on where it was, unless `to` leads
 // elsewhere.
-func (in *intentDecl) goesOn() bool { return in.set != nil || len(in.correct) > 0 || len(in.flows) > 0 }
+func (in *intentDecl) goesOn() bool {
+	return in.set != nil || len(in.correct) > 0 || len(in.flows) > 0 || in.says()
+}
+
+// says reports whether all that an intent does is to say something.
+func (in *intentDecl) says() bool {
+	return in.say.Value != "" && in.set == nil && len(in.correct) == 0 && len(in.flows) == 0 && in.replay.Value == ""
+}
 
 // lower completes a rule with the hotwords that hold where it names none.
 func (b *bargeInDecl) lower(inherited *bargeInDecl) *BargeIn {

@@ -19,7 +19,7 @@ type edge struct {
 	to   Text
 	kind edgeKind
 	when *exprUse // of a branch's arm; without a text for `else`; nil for the others
-	name string   // what `catch` names
+	name string   // what `catch` names, or the intent's
 	sets []string // what an intent sets
 }
 
@@ -53,7 +53,7 @@ func (t *tree) edges(s *step) []edge {
 	if s.facts.hears {
 		for _, in := range t.intents {
 			if in.to.Value != "" {
-				out = append(out, edge{to: in.to, kind: onIntent, sets: in.sets})
+				out = append(out, edge{to: in.to, kind: onIntent, name: in.name.Value, sets: in.sets})
 			}
 		}
 	}

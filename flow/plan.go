@@ -156,10 +156,10 @@ type Intent struct {
 	Correct []string `json:"correct,omitempty"` // slots that a customer may take back at any time
 	Digress *Digress `json:"digress,omitempty"`
 
-	// Say is spoken before the conversation goes on where it was (Set, Correct,
-	// Digress).
+	// Say is spoken before the conversation goes on where it was: after Set,
+	// Correct and Digress, or alone.
 	Say string `json:"say,omitempty"` // prompt key
-	// Then is where the conversation goes after Set, Correct or Digress; empty:
+	// Then is where the conversation goes after Say, Set, Correct or Digress; empty:
 	// it resumes, with the question that was open asked again.
 	Then string `json:"then,omitempty"`
 }

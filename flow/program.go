@@ -30,6 +30,17 @@ type Scope struct {
 	Heard map[string]any
 }
 
+// Lacks reports whether an expression names a slot or var, and nothing else, that
+// has no value.
+func (s Scope) Lacks(expr string) bool {
+	m := named.FindStringSubmatch(expr)
+	if m == nil {
+		return false
+	}
+	values, ok := map[string]map[string]any{"slots": s.Slots, "vars": s.Vars}[m[1]]
+	return ok && values[m[2]] == nil
+}
+
 // A Program evaluates a plan's expressions. It is pure and deterministic: the
 // same plan and scope give the same value on every replay. It is safe for
 // concurrent use.

@@ -104,7 +104,7 @@ func (n node) correct(f schemas.Fault, ds *Diagnostics) []correction {
 // reportUnknown reports the fields of a mapping that are no misspellings; true
 // says that one of them is a verb that cannot be there.
 func (n node) reportUnknown(f schemas.Fault, ds *Diagnostics) (misplaced bool) {
-	props, _ := f.Rule["properties"].(map[string]any)
+	props := fieldsOf(f)
 	known := strings.Join(sortedKeys(props), ", ")
 	for _, p := range n.pairs() {
 		switch {
@@ -142,6 +142,12 @@ func explain(f schemas.Fault, key Text, val node, ds *Diagnostics) {
 	case f.Keyword == "type" && f.Def == "duration":
 		ds.errorf(codeDuration, where, advice, "%s is a duration, but this is %s", name, val.kind())
 	case f.Keyword == "type":
+		if f.Rule["type"] == "array" && value != "" {
+			advice = "write [" + value + "]"
+		}
+		if _, takesPrompt := fieldsOf(f)["prompt"]; takesPrompt && value != "" {
+			advice = "write {prompt: " + value + "}"
+		}
 		ds.errorf(codeKind, where, advice, "%s must be %s, but this is %s", name, kinds(f.Rule["type"]), val.kind())
 	case f.Keyword == "pattern" && f.Def == "duration":
 		ds.errorf(codeDuration, where, advice, "%s cannot be %q", name, value)
@@ -164,6 +170,12 @@ func explain(f schemas.Fault, key Text, val node, ds *Diagnostics) {
 // missing are the required fields that a mapping lacks.
 func missing(f schemas.Fault, val node) []string {
 	return slices.DeleteFunc(texts(f.Rule["required"]), func(field string) bool { return val.field(field).there() })
+}
+
+// fieldsOf are the fields that a schema's mapping has.
+func fieldsOf(f schemas.Fault) map[string]any {
+	fields, _ := f.Rule["properties"].(map[string]any)
+	return fields
 }
 
 // texts are the strings of a schema's array.

@@ -64,6 +64,7 @@ type exprUse struct {
 	field  string     // as the author knows the place: `when`
 	want   Type       // "" takes any value that can be spoken
 	whole  bool       // takes any value at all
+	spare  bool       // may be left without a value: an argument that an action does not require
 	after  []string   // what has a value here whatever came before
 	untrue []*exprUse // what was false before this is looked at
 	code   Code       // of a value of the wrong type; default F202 or F208

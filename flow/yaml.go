@@ -91,10 +91,11 @@ func parseYAML(name string, text []byte, ds *Diagnostics) *source {
 var (
 	yamlErrorLine   = regexp.MustCompile(`^yaml: line ([0-9]+): (.*)$`)
 	yamlErrorAnchor = regexp.MustCompile(`^yaml: unknown anchor '(.*)' referenced$`)
+	bareNot         = regexp.MustCompile(`\bwhen: +(!)`) // to YAML a tag, which eats the comma behind it
 )
 
 // syntaxError places what the YAML reader says. It knows the line only; where a
-// tab indents a line nearby, that is the reason.
+// tab indents a line nearby, or a bare `!` begins an expression, that is the reason.
 func (s *source) syntaxError(err error, ds *Diagnostics) {
 	line, message := 1, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlErrorLine.FindStringSubmatch(err.Error()); m != nil {
@@ -115,6 +116,13 @@ func (s *source) syntaxError(err error, ds *Diagnostics) {
 		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 		if tab := strings.IndexByte(indent, '\t'); tab >= 0 {
 			ds.errorf(codeNotYAML, at{pos: Pos{File: s.name, Line: l, Column: tab + 1}}, "indent with spaces", "a tab cannot indent in YAML")
+			return
+		}
+	}
+	for l := max(line-1, 1); l <= min(line+1, len(s.lines)); l++ {
+		if m := bareNot.FindStringSubmatchIndex(s.lines[l-1]); m != nil {
+			where := at{pos: Pos{File: s.name, Line: l, Column: 1 + utf8.RuneCountInString(s.lines[l-1][:m[2]])}}
+			ds.errorf(codeNotYAML, where, "quote the whole expression", "a `!` that begins a text must be quoted in YAML")
 			return
 		}
 	}

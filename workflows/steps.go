@@ -252,6 +252,9 @@ func (c *conversation) end(ctx workflow.Context, e flow.End) error {
 func (c *conversation) values(with flow.With) (map[string]any, error) {
 	values := make(map[string]any, len(with))
 	for _, name := range workflow.DeterministicKeys(with) {
+		if c.scope().Lacks(with[name]) {
+			continue // the checker saw to it that nothing is lacking that is required
+		}
 		value, err := c.script().Value(with[name], c.scope())
 		if err != nil {
 			return nil, c.inStep(err)

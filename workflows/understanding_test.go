@@ -243,6 +243,30 @@ steps:
 
 // Who says but that something is wrong is taken to the step that the author has
 // for it, or is not understood.
+func TestAnIntentThatOnlySays(t *testing.T) {
+	for _, tc := range []struct{ then, want string }{
+		{"resume: true", "colour: Which colour?"},
+		{"to: check", "check: What is wrong?"},
+	} {
+		t.Run(tc.then, func(t *testing.T) {
+			v := newVisit(t, compiled(t, `slots: {colour: {type: enum, values: [red, blue]}}
+intents: {astray: {phrases: {en: [tell me a joke]}, say: astray, `+tc.then+`}}
+start: colour
+steps:
+  colour: {collect: {slot: colour, prompt: colour}, next: check}
+  check: {say: {prompt: check}, next: bye}
+  bye: {end: {outcome: resolved}}
+`, "colour: Which colour?\nastray: I only know colours.\ncheck: What is wrong?\n"))
+			v.types(3*time.Second, "tell me a joke")
+			v.types(9*time.Second, "red")
+			v.run()
+			if len(v.said) < 3 || v.said[1] != "colour: I only know colours." || v.said[2] != tc.want {
+				t.Errorf("said %q, want the intent's prompt, then %q", v.said, tc.want)
+			}
+		})
+	}
+}
+
 func TestACorrectionThatDoesNotSayWhat(t *testing.T) {
 	for _, tc := range []struct{ then, want string }{
 		{"to: check", "check: What is wrong?"},

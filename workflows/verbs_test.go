@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -240,6 +241,61 @@ func TestAnActionIsCalledWithItsKey(t *testing.T) {
 	}
 	if run := first.Conversation; first.Key != run+"/hold/1" || v.called[1].Key != run+"/hold/2" {
 		t.Errorf("keys %q and %q, want the conversation, the step and the visit", first.Key, v.called[1].Key)
+	}
+}
+
+func TestAnArgumentThatIsNotRequiredMayBeLacking(t *testing.T) {
+	files := fstest.MapFS{
+		"actions/shop.yaml": {Data: []byte(`api: parley.actions/v1
+service: shop
+about: The shop
+url: https://shop.example
+actions:
+  find:
+    about: Finds what there is
+    method: GET
+    path: /items/{kind}
+    query: {colour: "{colour}", size: "{size}"}
+    args:
+      type: object
+      properties: {kind: {type: string}, colour: {type: string}, size: {type: integer}}
+      required: [kind]
+`)},
+		"prompts/en.yaml": {Data: []byte("kind: What are you looking for?\nhello: Hello?\n")},
+		"flow.yaml": {Data: []byte(`api: parley.flow/v1
+flow: shop
+version: 1.0.0
+languages: {default: en, supported: [en]}
+prompts: prompts
+slots:
+  kind: {type: enum, values: [coat, hat]}
+  colour: {type: enum, values: [red, blue]}
+  size: {type: int}
+defaults: {no_input: {say: [hello], then: bye}, no_match: {say: [hello], then: bye}}
+start: kind
+steps:
+  kind: {collect: {slot: kind, also: [colour, size], prompt: kind}, next: find}
+  find:
+    call: {action: shop.find, args: {kind: slots.kind, colour: slots.colour, size: slots.size}}
+    catch: {error: bye}
+    next: bye
+  bye: {end: {outcome: resolved}}
+`)},
+	}
+	catalogue, ds := flow.ReadCatalogue(files, "actions")
+	if len(ds) > 0 {
+		t.Fatal(ds)
+	}
+	plan, err := flow.Compile(flow.Source{FS: files, Path: "flow.yaml", Actions: catalogue})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := newVisit(t, *plan)
+	v.call = func(activities.CallInput) (any, error) { return nil, nil }
+	v.types(3*time.Second, "a red hat")
+	v.wantOutcome(v.run(), "resolved")
+	if want := map[string]any{"kind": "hat", "colour": "red"}; len(v.called) != 1 || !maps.Equal(v.called[0].Args, want) {
+		t.Errorf("called %+v, want once with %v", v.called, want)
 	}
 }
 

@@ -366,6 +366,8 @@ func does(in flow.Intent) string {
 		what = ": corrects " + strings.Join(in.Correct, ", ")
 	case in.Digress != nil:
 		what = ": runs " + strings.Join(in.Digress.Flows, ", ")
+	default:
+		what = ": says " + in.Say
 	}
 	if in.Then != "" {
 		return what + " → " + in.Then
