@@ -427,6 +427,9 @@ func (l *listener) contained() Understanding {
 		return u
 	}
 	v, why := r.loose(l.words)
+	if why != "" && len(values) > 0 && len(r.choices()) > 0 {
+		v, why = r.choice(l.words, l.words.Len()) // the words around it tell the other slots
+	}
 	if _, told := values[l.asked]; !told && why == "" {
 		values[l.asked] = v
 	}
