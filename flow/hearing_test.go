@@ -43,7 +43,7 @@ func hotelPlan() *Plan {
 		},
 		Steps: map[string]Step{
 			"arrival": collect("arrival", "departure", "guests", "bed", "at"), "at": collect("at"), "guests": collect("guests"), "budget": collect("budget"),
-			"breakfast": collect("breakfast"), "bed": {Collect: &Collect{Slot: "bed", Buttons: true, Understand: "model"}}, "name": collect("name"),
+			"breakfast": collect("breakfast"), "bed": {Collect: &Collect{Slot: "bed", Buttons: true, Understand: "model"}}, "name": collect("name"), "who": collect("name", "arrival", "at"),
 			"phone": collect("phone"), "mail": collect("mail"), "booking": collect("booking"), "room": {Collect: &Collect{Slot: "room", Options: "vars.rooms", Buttons: true, Understand: "grammar"}},
 			"wish": collect("wish"), "wake": collect("wake"), "known": collect("breakfast", "booking"), "stay": collect("bed", "arrival", "departure", "guests"),
 			"say": {Say: &Say{Prompt: "x"}},
@@ -83,6 +83,8 @@ func TestUnderstandsWhatIsSaid(t *testing.T) {
 		"refused by valid":         {Heard{Step: "guests", Text: "twelve"}, Understanding{Invalid: int64(12)}},
 		"an amount":                {Heard{Step: "budget", Text: "around eighty euros fifty"}, Understanding{OK: true, Values: told{"budget": 80.5}}},
 		"a name":                   {Heard{Step: "name", Text: "Anna Berg."}, Understanding{OK: true, Values: told{"name": "Anna Berg"}, AskModel: true}},
+		"a day is no name":         {Heard{Step: "who", Text: "tomorrow at three please"}, Understanding{OK: true, Values: told{"arrival": "2026-11-24", "at": "15:00"}}},
+		"a name as before":         {Heard{Step: "who", Text: "Anna"}, Understanding{OK: true, Values: told{"name": "Anna"}, AskModel: true}},
 		"a name in a sentence":     {Heard{Step: "name", Language: "de", Text: "Mein Name ist Anna Berg."}, Understanding{OK: true, Values: told{"name": "Anna Berg"}, AskModel: true}},
 		"refused by pattern":       {Heard{Step: "name", Text: "R2D2"}, Understanding{Invalid: "R2D2"}},
 		"a telephone number":       {Heard{Step: "phone", Language: "de", Text: "null eins fünf eins eins zwei drei vier fünf sechs sieben acht"}, Understanding{OK: true, Values: told{"phone": "+4915112345678"}}},

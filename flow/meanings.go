@@ -180,7 +180,8 @@ func (p *Program) FromModel(h Heard, intent string, values map[string]any) Under
 		if why != "" {
 			return Understanding{Why: why}
 		}
-		for name, v := range l.told() { // what the grammar was sure of stands
+		sure, _ := l.told()
+		for name, v := range sure { // what the grammar was sure of stands
 			if _, ok := told[name]; !ok {
 				told[name] = v
 			}

@@ -268,11 +268,11 @@ func (r reader) choice(said grammar.Words, around int) (any, string) {
 // told finds the values of a sentence whose types are clear: of the slot that is
 // asked for, where it has such a type, and of those that may be told too. Days
 // are read before times, and both before numbers, so that "four people at seven"
-// are four.
-func (l *listener) told() map[string]any {
-	values := map[string]any{}
+// are four. used are the words that tell days, times, amounts and numbers.
+func (l *listener) told() (values map[string]any, used []grammar.Found) {
+	values = map[string]any{}
 	if l.collect == nil || len(l.collect.Also) == 0 && (l.slot.Type != "int" && l.slot.Type != "number") {
-		return values
+		return values, nil
 	}
 	slots := append([]string{l.asked}, l.collect.Also...)
 	var taken []grammar.Found
@@ -295,7 +295,7 @@ func (l *listener) told() map[string]any {
 		if kind != "number" && kind != "int" {
 			taken = append(taken, found...) // a time is no number, whether a slot is for it or not
 		}
-		l.assign(values, of, found)
+		used = append(used, l.assign(values, of, found)...)
 		if kind == "number" && len(of) > 0 {
 			taken = append(taken, found...)
 		}
@@ -313,21 +313,25 @@ func (l *listener) told() map[string]any {
 			}
 		}
 	}
-	return values
+	return values, used
 }
 
 // assign gives values to slots of their type: as many as there are slots, in
-// order; or a single one to the slot that is asked for, or to the only slot.
-func (l *listener) assign(values map[string]any, slots []string, found []grammar.Found) {
+// order; or a single one to the slot that is asked for, or to the only slot. It
+// answers those that were given.
+func (l *listener) assign(values map[string]any, slots []string, found []grammar.Found) []grammar.Found {
 	switch {
 	case len(found) == 0 || len(slots) == 0:
 	case len(found) == len(slots):
 		for i, name := range slots {
 			values[name] = l.reader(name).reading(found[i])
 		}
+		return found
 	case len(found) == 1 && slots[0] == l.asked:
 		values[l.asked] = l.reader(l.asked).reading(found[0])
+		return found
 	}
+	return nil
 }
 
 // refuses says why a slot's rules refuse a value, or "".

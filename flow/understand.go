@@ -415,8 +415,11 @@ func (l *listener) fitsAsked(said grammar.Words) bool {
 // for and of those that may be told too; or takes the text.
 func (l *listener) contained() Understanding {
 	r := l.reader(l.asked)
-	values := l.told()
+	values, used := l.told()
 	if !r.closed() {
+		if l.slot.Type == "string" && l.words.Only(used) {
+			return l.accept(values) // "tomorrow at three" is nobody's name
+		}
 		text, why := r.loose(l.words)
 		if why != "" {
 			return Understanding{Why: why}
@@ -446,7 +449,8 @@ func (l *listener) contained() Understanding {
 // tell is an answer together with what the same sentence tells of other slots.
 func (l *listener) tell(values map[string]any) Understanding {
 	if l.Touched == "" {
-		for name, v := range l.told() {
+		told, _ := l.told()
+		for name, v := range told {
 			if _, ok := values[name]; !ok {
 				values[name] = v
 			}

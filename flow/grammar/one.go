@@ -82,6 +82,20 @@ func (w Words) Alone(f Found) bool {
 	return w.Part(0, f.From).around(!date) && w.From(f.To).around(!date)
 }
 
+// Only reports whether nothing is said but these values, which do not overlap,
+// and words that may stand around them.
+func (w Words) Only(values []Found) bool {
+	values = slices.SortedFunc(slices.Values(values), func(a, b Found) int { return a.From - b.From })
+	at := 0
+	for _, f := range values {
+		if f.From < at || !w.Part(at, f.From).around(true) {
+			return false
+		}
+		at = f.To
+	}
+	return len(values) > 0 && w.From(at).around(true)
+}
+
 func (w Words) around(number bool) bool {
 	for i := 0; i < len(w.list); {
 		n := max(w.anyAt(i, w.lang.fillers), w.anyAt(i, w.lang.clock.am), w.anyAt(i, w.lang.clock.pm))
