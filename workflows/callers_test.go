@@ -164,7 +164,8 @@ func TestAMomentIsGiven(t *testing.T) {
 		v.types(time.Duration(3+4*i)*time.Second, text)
 	}
 	s := v.run()
-	v.wantSaid("colour: Which colour?", "colour: Pardon?", "size: Which size?", "stopped: Stopped.")
+	moment := "colour: Take your time."
+	v.wantSaid("colour: Which colour?", moment, moment, moment, "colour: Pardon?", "size: Which size?", "size: Take your time.", "stopped: Stopped.")
 	v.wantTaken(s, "shop/size>intent cancel>stopped")
 }
 

@@ -24,6 +24,7 @@ type question struct {
 	// of the mind that what was understood is right.
 	silent, missed, unheard, wrong int
 	waited                         int // how often the customer asked for a moment
+	asked                          bool
 	doubt                          *doubt
 }
 
@@ -42,7 +43,6 @@ type reply struct {
 	on    way
 	gone  bool // another flow has the floor
 	utter utterance
-	quiet bool // there is nothing to say to who has heard the question
 }
 
 // maxUnheard is how often a step tells a customer that they could not be heard,
@@ -50,7 +50,7 @@ type reply struct {
 const maxUnheard = 3
 
 // maxWaited is how often a question gives a customer who asks for it a moment,
-// without a word; after that they are not understood.
+// without being asked again; after that they are not understood.
 const maxWaited = 3
 
 // collect asks until its slot has a valid value, or until the customer wants
@@ -88,10 +88,9 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 	}
 	// A customer who has begun to speak before the question was asked is answering
 	// it already: to ask now would be to interrupt them.
-	asked, quiet := false, len(c.Inbox) > 0
-	for {
+	for quiet := len(c.Inbox) > 0; ; quiet = false {
 		if !quiet {
-			asked = true
+			q.asked = true
 			c.LastPrompt = ask.text
 			ask.listening = c.listeningTo(q)
 			if ask.screen == nil {
@@ -101,10 +100,9 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 				return reply{}, err
 			}
 		}
-		in, err := c.hear(ctx, s.Listen.StartTimeout.D(), asked)
+		in, err := c.hear(ctx, s.Listen.StartTimeout.D(), q.asked)
 		switch {
 		case errors.Is(err, errNoise):
-			quiet = false
 			continue
 		case err != nil:
 			return reply{}, err
@@ -122,7 +120,7 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 		if in != nil && c.heardEnough(ctx) {
 			return reply{}, errHeardEnough
 		}
-		ask, quiet = r.utter, r.quiet && asked
+		ask = r.utter
 	}
 }
 
@@ -199,8 +197,11 @@ func (c *conversation) reply(ctx workflow.Context, q *question, in *Input) (repl
 		u, err := c.utter(flow.PromptUnheard, nil)
 		return reply{utter: u}, err
 	case u.Wait && q.waited < maxWaited:
-		q.waited++
-		return reply{utter: q.utter, quiet: true}, nil
+		if q.waited++; !q.asked {
+			return reply{utter: q.utter}, nil
+		}
+		u, err := c.utter(flow.PromptTakeYourTime, nil)
+		return reply{utter: u}, err
 	case d != nil && (u.Confirmed == "yes" || told(u, q.Slot, d.value)):
 		q.doubt = nil
 		return c.act(ctx, q, in, d.understood, true)
