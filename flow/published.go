@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -74,6 +75,13 @@ func CheckUnchanged(src Source, p *Plan) Diagnostics {
 		return CheckPublished(src.FS, PublishedPath(p.Flow, p.Version))
 	}
 	var ds Diagnostics
+	same, err := sameToAuthor(*old, *p)
+	if err != nil {
+		ds.errorf(codeChanged, at{pos: Pos{File: src.Path, Line: 1, Column: 1}}, "", "what was published cannot be compared: %v", err)
+	}
+	if err != nil || same {
+		return ds
+	}
 	var where at
 	if file := readYAML(src.FS, src.Path, &ds); file != nil && file.root != nil {
 		where = node{file.root, file}.field("version").at()
@@ -85,4 +93,52 @@ func CheckUnchanged(src Source, p *Plan) Diagnostics {
 	}
 	ds.errorf(codeChanged, where, "raise the version, then publish it", "version is still %s but the plan has changed since it was published", p.Version)
 	return ds
+}
+
+// sameToAuthor reports whether two plans differ in nothing that an author wrote:
+// not in the lines at which the steps stand, nor in prompts that are the kiosk's
+// own, which another version of Parley words otherwise.
+func sameToAuthor(published, now Plan) (bool, error) {
+	for _, p := range []*Plan{&published, &now} {
+		p.Steps, p.Prompts = maps.Clone(p.Steps), maps.Clone(p.Prompts)
+		for name, s := range p.Steps {
+			p.Steps[name] = s.anywhere()
+		}
+	}
+	for lang, texts := range now.Prompts {
+		was := maps.Clone(published.Prompts[lang])
+		is := maps.Clone(texts)
+		for key, own := range ownPromptsOf(lang) {
+			if is[key] == own {
+				delete(is, key)
+				delete(was, key)
+			}
+		}
+		published.Prompts[lang], now.Prompts[lang] = was, is
+	}
+	was, err := published.Sum()
+	if err != nil {
+		return false, err
+	}
+	is, err := now.Sum()
+	return was == is, err
+}
+
+// anywhere is a step without its place in the source.
+func (s Step) anywhere() Step {
+	s.Line = 0
+	if s.Parallel == nil {
+		return s
+	}
+	parallel := *s.Parallel
+	parallel.Branches = slices.Clone(parallel.Branches)
+	for i, b := range parallel.Branches {
+		b.Steps = slices.Clone(b.Steps)
+		for j, in := range b.Steps {
+			b.Steps[j] = in.anywhere()
+		}
+		parallel.Branches[i] = b
+	}
+	s.Parallel = &parallel
+	return s
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,45 @@ func TestPublishedDiagnostics(t *testing.T) {
 	newer.Flows = map[string]Plan{"info@1.0.1": {}}
 	newer.SHA256 = sum(t, &newer)
 	golden(t, filepath.Join(dir, "want-newer.txt"), Render(CheckUnchanged(Source{FS: root, Path: "flow.yaml"}, &newer), root, RenderOptions{}))
+}
+
+// A comment that moves the steps, and a version of Parley with other words of its
+// own, change nothing that an author wrote.
+func TestWhatNobodyWroteIsUnchanged(t *testing.T) {
+	src := everyVerb(t)
+	root := fstest.MapFS{}
+	everyverb := src.FS
+	if err := fs.WalkDir(everyverb, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(everyverb, name)
+		root[name] = &fstest.MapFile{Data: data}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	src.FS = root
+	plan, err := Compile(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan.Prompts["en"][PromptApology] = "Words of an older Parley."
+	delete(plan.Prompts["en"], PromptTakeYourTime)
+	plan.SHA256 = sum(t, plan)
+	publishIn(t, root, plan)
+	text := root[src.Path].Data
+	root[src.Path] = &fstest.MapFile{Data: append([]byte("# A comment.\n\n"), text...)}
+	moved, err := Compile(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if moved.SHA256 == plan.SHA256 {
+		t.Fatal("the plans do not differ at all")
+	}
+	if ds := CheckUnchanged(src, moved); len(ds) > 0 {
+		t.Errorf("%v", ds)
+	}
 }
 
 func TestAPublishedFileThatWasEdited(t *testing.T) {
