@@ -98,16 +98,21 @@ type listener struct {
 }
 
 func (p *Program) listen(h Heard) *listener {
-	l := &listener{Heard: h, program: p, plan: p.plan, collect: p.plan.Steps[h.Step].Collect}
+	words := grammar.Hear(h.Language, h.Text)
+	l := p.listener(h, words)
+	for _, c := range h.Callers {
+		l.callers = append(l.callers, c.Program.listener(Heard{
+			Language: h.Language, Text: h.Text, Touched: h.Touched, Now: h.Now, Slots: c.Slots, Answered: c.Answered,
+		}, words))
+	}
+	return l
+}
+
+func (p *Program) listener(h Heard, words grammar.Words) *listener {
+	l := &listener{Heard: h, program: p, plan: p.plan, words: words, collect: p.plan.Steps[h.Step].Collect}
 	if l.collect != nil {
 		l.asked = l.collect.Slot
 		l.slot = p.plan.Slots[l.asked]
-	}
-	l.words = grammar.Hear(h.Language, h.Text)
-	for _, c := range h.Callers {
-		l.callers = append(l.callers, c.Program.listen(Heard{
-			Language: h.Language, Text: h.Text, Touched: h.Touched, Now: h.Now, Slots: c.Slots, Answered: c.Answered,
-		}))
 	}
 	return l
 }
