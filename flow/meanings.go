@@ -244,8 +244,8 @@ func (r reader) written(v any) (any, bool) {
 
 // Expected lists what a speech recogniser should expect at a step, in a fixed
 // order and as the author wrote it: the hints, the slot's values and their
-// synonyms or the options, the words of its type, the hotwords, the intents'
-// phrases, the callers' last. Nothing needs to have been heard yet.
+// synonyms or the options, the words of its type, the intents' phrases, the
+// callers' last. Nothing needs to have been heard yet.
 //
 //workflowcheck:ignore
 func (p *Program) Expected(h Heard) []string {
@@ -266,11 +266,6 @@ func (p *Program) Expected(h Heard) []string {
 		}
 		if l.collect.Confirm != nil {
 			phrases = append(phrases, grammar.Vocabulary(lang, "bool")...)
-		}
-	}
-	for _, b := range []*BargeIn{p.plan.Steps[h.Step].BargeIn, &p.plan.BargeIn} {
-		if b != nil && b.Mode == "hotword" {
-			phrases = append(phrases, byLanguage(b.Hotwords, lang)...)
 		}
 	}
 	for _, of := range l.flows() {
