@@ -61,11 +61,22 @@ var checks = []func(*tree, *Diagnostics){
 // Compile turns source into a Plan, or returns an *InvalidError with every
 // reason that it cannot.
 func Compile(src Source) (*Plan, error) {
-	t, ds := analyse(src)
-	if len(ds.Errors()) > 0 {
+	p, ds, err := Examine(src)
+	if p == nil && err == nil {
 		return nil, &InvalidError{Diagnostics: ds}
 	}
-	return lower(t)
+	return p, err
+}
+
+// Examine is Check and Compile in one reading: the plan beside everything that
+// can be said about the flow, or no plan where that holds an error.
+func Examine(src Source) (*Plan, Diagnostics, error) {
+	t, ds := analyse(src)
+	if len(ds.Errors()) > 0 {
+		return nil, ds, nil
+	}
+	p, err := lower(t)
+	return p, ds, err
 }
 
 // Check is everything that can be said about a flow, warnings included, in order
@@ -101,17 +112,25 @@ func analyse(in Source) (*tree, Diagnostics) {
 
 // readYAML reads and parses a file; nil says that it cannot be read.
 func readYAML(root fs.FS, name string, ds *Diagnostics) *source {
+	text, ok := readText(root, name, "split the flow in two", ds)
+	if !ok {
+		return nil
+	}
+	return parseYAML(name, text, ds)
+}
+
+// readText reads a file, or reports why it cannot. tooBig is what to do about one
+// that is too large.
+func readText(root fs.FS, name, tooBig string, ds *Diagnostics) ([]byte, bool) {
 	start := at{pos: Pos{File: name, Line: 1, Column: 1}}
 	text, err := readSource(root, name)
 	switch {
 	case errors.Is(err, errTooBig):
-		ds.errorf(codeTooBig, start, "split the flow in two", "%v", err)
-		return nil
+		ds.errorf(codeTooBig, start, tooBig, "%v", err)
 	case err != nil:
 		ds.errorf(codeNotYAML, start, "", "the file cannot be read: %v", reason(err))
-		return nil
 	}
-	return parseYAML(name, text, ds)
+	return text, err == nil
 }
 
 // reason is why a file cannot be read, without its name on this machine.

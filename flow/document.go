@@ -30,13 +30,9 @@ type Field struct {
 func ReadDocuments(root fs.FS, path string, schema *schemas.Schema) ([]Value, Diagnostics) {
 	var ds Diagnostics
 	start := at{pos: Pos{File: path, Line: 1, Column: 1}}
-	text, err := readSource(root, path)
+	text, ok := readText(root, path, "", &ds)
 	switch {
-	case errors.Is(err, errTooBig):
-		ds.errorf(codeTooBig, start, "", "%v", err)
-		return nil, ds
-	case err != nil:
-		ds.errorf(codeNotYAML, start, "", "this file cannot be read: %v", err)
+	case !ok:
 		return nil, ds
 	case !utf8.Valid(text):
 		ds.errorf(codeNotYAML, start, "save the file as UTF-8", "the file is not UTF-8 text")

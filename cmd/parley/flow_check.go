@@ -192,12 +192,11 @@ func (c *checker) check(file checkedFile) error {
 	}
 	switch file.kind {
 	case flowFile:
-		ds := flow.Check(src)
-		if _, err := fs.Stat(src.FS, flow.PublishedDir); err == nil && len(ds.Errors()) == 0 {
-			plan, err := flow.Compile(src)
-			if err != nil {
-				return fmt.Errorf("compile %s: %w", file.path, err)
-			}
+		plan, ds, err := flow.Examine(src)
+		if err != nil {
+			return fmt.Errorf("compile %s: %w", file.path, err)
+		}
+		if plan != nil {
 			ds = append(ds, flow.CheckUnchanged(src, plan)...)
 		}
 		c.add(folder.dir, ds)
