@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/gateway"
 	"github.com/praesenz/parley/kiosk"
 	"github.com/praesenz/parley/media"
@@ -28,56 +29,30 @@ import (
 	"github.com/praesenz/parley/worker"
 )
 
-type devFlags struct {
-	log                         logFlags
-	temporal                    temporalFlags
-	models                      modelFlags
-	actions                     actionFlags
-	doors                       doorFlags
-	store, data                 string
-	listen, media, speechListen string
-	temporalPort, uiPort        int
-	readyFile                   string
-}
-
 func devCommand() *cobra.Command {
-	var f devFlags
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run the whole system on this machine",
 		Long: `Run the whole system on this machine: Temporal's development server, the gateway
 with the kiosk page, workers for every pool, an embedded speech server and an
 embedded index filled from the store's folder. Everything binds loopback.
-Every flag can be set in the environment too: --stt-model is PARLEY_STT_MODEL.`,
+` + settingsHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := f.log.begin(cmd)
+			c, logger, err := begin(cmd, config.Dev)
 			if err != nil {
 				return err
 			}
-			return dev(cmd.Context(), f, logger, cmd.OutOrStdout())
+			return dev(cmd.Context(), c, logger, cmd.OutOrStdout())
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&f.store, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
-	flags.StringVar(&f.data, "data", ".parley", "folder for what lasts from run to run")
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the kiosk page and its WebSocket")
-	flags.StringVar(&f.media, "media", "127.0.0.1:8090", "address of the media plane, for workers")
-	flags.StringVar(&f.speechListen, "speech-listen", "127.0.0.1:8100", "address of the embedded speech server")
-	flags.IntVar(&f.temporalPort, "temporal-port", 7233, "port of the Temporal development server")
-	flags.IntVar(&f.uiPort, "ui-port", 8233, "port of the Temporal UI")
-	flags.StringVar(&f.readyFile, "ready-file", "", "write the addresses there, as JSON, when everything answers")
-	f.temporal.bind(flags, "", " (default: a development server of its own)")
-	f.models.bind(flags, " (default: an embedded one)")
-	f.actions.bind(flags)
-	f.doors.bind(flags, "default: one of its own, in --data")
-	f.log.bind(flags, "warn", "text")
+	config.Bind(config.Dev, cmd.Flags())
 	return cmd
 }
 
 // dev wires the whole system: long and straight, because each line is a part
 // that can fail in a way of its own, and what has started must stop in reverse.
-func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) error {
+func dev(ctx context.Context, c *config.Config, logger *slog.Logger, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var stops []func()
@@ -88,58 +63,55 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 	}()
 	later := func(stop func()) { stops = append(stops, stop) }
 
-	s, err := store.Open(f.store)
+	s, err := store.Open(c.Store)
 	if err != nil {
 		return err
 	}
-	if f.data, err = filepath.Abs(f.data); err != nil {
+	if c.Data, err = filepath.Abs(c.Data); err != nil {
 		return err
 	}
-	key, err := secret(f.data, "kiosk.key")
+	key, err := secret(c.Data, "kiosk.key")
 	if err != nil {
 		return err
 	}
-	workerToken, err := secret(f.data, "media.key")
+	workerToken, err := secret(c.Data, "media.key")
 	if err != nil {
 		return err
 	}
 	mediaToken := fmt.Sprintf("%x", workerToken)
-	if err := f.doors.read(); err != nil {
-		return err
-	}
-	for file, token := range map[string]*string{staffKey: &f.doors.staff, eventsKey: &f.doors.events} {
+	for file, token := range map[string]*config.Secret{staffKey: &c.StaffToken, eventsKey: &c.EventsToken} {
 		if *token == "" {
-			b, err := secret(f.data, file)
+			b, err := secret(c.Data, file)
 			if err != nil {
 				return err
 			}
-			*token = devToken(b)
+			*token = config.Secret(devToken(b))
 		}
 	}
-	if err := portsFree(map[string]*string{"--listen": &f.listen, "--media": &f.media, "--speech-listen": &f.speechListen}); err != nil {
+	if err := portsFree(map[string]string{"--listen": c.Listen, "--media": c.Media, "--speech-listen": c.SpeechListen}); err != nil {
 		return err
 	}
 
 	// Temporal.
 	gone := make(<-chan struct{})
 	var server *temporalServer
-	if f.temporal.address == "" {
+	if c.Temporal == "" {
 		path, err := findTemporal(ctx, out)
 		if err != nil {
 			return err
 		}
-		if server, err = startTemporal(path, f.data, f.temporalPort, f.uiPort); err != nil {
+		if server, err = startTemporal(path, c.Data, c.TemporalPort, c.UIPort); err != nil {
 			return err
 		}
 		later(server.stop)
 		gone = server.exited
-		f.temporal.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(f.temporalPort))
+		c.Temporal = net.JoinHostPort("127.0.0.1", strconv.Itoa(c.TemporalPort))
 	}
 
 	// Speech, while Temporal starts.
-	hears := "speech server at " + f.models.speech
-	if f.models.speech == "" {
-		embedded, err := speech.New(speech.Config{Addr: f.speechListen, Token: mediaToken, Corpus: corpus(s), Logger: logger.With("part", "speech")})
+	hears := "speech server at " + c.Speech
+	if c.Speech == "" {
+		embedded, err := speech.New(speech.Config{Addr: c.SpeechListen, Token: mediaToken, Corpus: corpus(s), Logger: logger.With("part", "speech")})
 		if err != nil {
 			return err
 		}
@@ -147,14 +119,14 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 			return err
 		}
 		later(func() { stopWithin(embedded.Stop, logger) })
-		f.models.speech, f.models.speechKey = "http://"+embedded.Addr(), mediaToken
-		hears = "embedded PocketSphinx (English), flite and espeak-ng, at " + f.models.speech
+		c.Speech, c.SpeechKey = "http://"+embedded.Addr(), config.Secret(mediaToken)
+		hears = "embedded PocketSphinx (English), flite and espeak-ng, at " + c.Speech
 		if deaf := embedded.Deaf(); deaf != nil {
 			hears = fmt.Sprintf("embedded flite and espeak-ng; no recogniser: %v", deaf)
 		}
 	}
 
-	temporal, err := dialTemporal(ctx, f.temporal, gone, logger)
+	temporal, err := dialTemporal(ctx, c, gone, logger)
 	if err != nil {
 		if server != nil {
 			return fmt.Errorf("%w; it wrote:\n%s", err, tail(server.log))
@@ -164,7 +136,7 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 	later(temporal.Close)
 
 	// Knowledge.
-	index, err := openIndex(ctx, f.models, f.data, logger)
+	index, err := openIndex(ctx, c, logger)
 	if err != nil {
 		return err
 	}
@@ -182,11 +154,12 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 		return err
 	}
 	gw, err := gateway.New(gateway.Config{
-		Addr: f.listen, MediaAddr: f.media, Key: key, MediaToken: mediaToken,
-		Store: s.ID, TimeZone: s.TimeZone, StaffToken: f.doors.staff, EventsToken: f.doors.events,
+		Addr: c.Listen, MediaAddr: c.Media, Key: key, MediaToken: mediaToken,
+		Store: s.ID, TimeZone: s.TimeZone, StaffToken: string(c.StaffToken), EventsToken: string(c.EventsToken),
 		Temporal: temporal, Plan: plans(s, logger), About: about(s),
-		Probe: probe(f.models, index), Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"),
+		Probe: probe(c, index), Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"),
 		Metrics: meters, Registry: registry, Logger: logger.With("part", "gateway"),
+		Origins: c.Origins, MaxSessions: c.MaxSessions, Grace: c.SessionGrace,
 	})
 	if err != nil {
 		return err
@@ -199,7 +172,7 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 	// Workers.
 	gateways := media.NewClient(mediaToken)
 	later(func() { gateways.Close() })
-	jobs, thinks, err := work(ctx, f.models, f.actions, nil, index, s, gateways, meters, logger)
+	jobs, thinks, err := work(ctx, c, nil, index, s, gateways, meters, logger)
 	if err != nil {
 		return err
 	}
@@ -215,29 +188,29 @@ func dev(ctx context.Context, f devFlags, logger *slog.Logger, out io.Writer) er
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		watch(ctx, syncers, logger)
+		watch(ctx, syncers, c.KBSyncEvery, logger)
 	}()
 	later(func() { cancel(); <-watching })
 
 	ready := readiness{
 		Store: s.ID, Page: "http://" + gw.Addr(), Kiosk: "ws://" + gw.Addr() + "/v1/kiosk", Tokens: map[string]string{},
-		StaffToken: f.doors.staff, EventsToken: f.doors.events,
-		Temporal: f.temporal.address, Speech: f.models.speech, SpeechKey: f.models.speechKey, LLM: thinks,
+		StaffToken: string(c.StaffToken), EventsToken: string(c.EventsToken),
+		Temporal: c.Temporal, Speech: c.Speech, SpeechKey: string(c.SpeechKey), LLM: thinks,
 	}
 	if server != nil {
-		ready.UI = fmt.Sprintf("http://127.0.0.1:%d", f.uiPort)
+		ready.UI = fmt.Sprintf("http://127.0.0.1:%d", c.UIPort)
 	}
 	for _, k := range s.Kiosks {
 		if ready.Tokens[k.ID], err = gateway.NewKioskToken(key, s.ID, k.ID, tokenLife); err != nil {
 			return err
 		}
 	}
-	if f.readyFile != "" {
-		if err := ready.write(f.readyFile); err != nil {
+	if c.ReadyFile != "" {
+		if err := ready.write(c.ReadyFile); err != nil {
 			return err
 		}
 	}
-	ready.print(out, s, []string{hears, thinks, index.searches}, filled, f.data)
+	ready.print(out, s, []string{hears, thinks, index.searches}, filled, c.Data)
 
 	select {
 	case <-ctx.Done():
@@ -319,12 +292,12 @@ func (r readiness) print(out io.Writer, s *store.Store, uses, filled []string, d
 }
 
 // portsFree finds out, before anything starts, what would fail later.
-func portsFree(options map[string]*string) error {
+func portsFree(options map[string]string) error {
 	var faults []error
 	for option, addr := range options {
-		l, err := net.Listen("tcp", *addr)
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s %s cannot be used: %w; stop what uses it, or choose another", option, *addr, err))
+			faults = append(faults, fmt.Errorf("%s %s cannot be used: %w; stop what uses it, or choose another", option, addr, err))
 			continue
 		}
 		l.Close()

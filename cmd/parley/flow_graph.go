@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/flow"
 	"github.com/praesenz/parley/flow/diagram"
 	"github.com/praesenz/parley/workflows"
@@ -30,7 +31,7 @@ const (
 type graphOptions struct {
 	format, out, taken string
 	conversation, run  string
-	temporal           temporalFlags
+	config             *config.Config
 }
 
 func flowGraphCommand() *cobra.Command {
@@ -49,7 +50,8 @@ With --taken, the path comes from a JSON file: the ways and how often each was
 taken, such as {"help/ask>next>find": 2}, or anything with such a member "taken".`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			if err := environment(cmd); err != nil {
+			var err error
+			if o.config, err = settings(cmd, config.FlowGraph); err != nil {
 				return err
 			}
 			return drawFlow(cmd, o, files)
@@ -61,7 +63,7 @@ taken, such as {"help/ask>next>find": 2}, or anything with such a member "taken"
 	f.StringVar(&o.taken, "taken", "", "JSON file with the ways that a conversation took")
 	f.StringVar(&o.conversation, "conversation", "", "workflow id of a conversation whose path to show")
 	f.StringVar(&o.run, "run", "", "run id of the conversation (default: the latest)")
-	o.temporal.bind(f, "localhost:7233", "; used with --conversation")
+	config.Bind(config.FlowGraph, f) // used with --conversation
 	cmd.MarkFlagsMutuallyExclusive("taken", "conversation")
 	return cmd
 }
@@ -150,7 +152,7 @@ func readTaken(file string) (map[string]int, error) {
 func askConversation(ctx context.Context, o graphOptions) (*flow.Plan, map[string]int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, conversationTimeout, fmt.Errorf("no answer within %s", conversationTimeout))
 	defer cancel()
-	c, err := dialTemporal(ctx, o.temporal, nil, slog.New(slog.DiscardHandler))
+	c, err := dialTemporal(ctx, o.config, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, nil, err
 	}

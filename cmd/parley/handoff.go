@@ -16,7 +16,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
+
+	"github.com/praesenz/parley/config"
 )
 
 // handoffCommand is the staff's side of `handoff` in a terminal, over the
@@ -31,24 +32,20 @@ func handoffCommand() *cobra.Command {
 }
 
 // A staffDesk is a gateway's API for staff.
-type staffDesk struct{ gateway, tokenFile, data, token string }
+type staffDesk struct{ gateway, token string }
 
-func (d *staffDesk) bind(f *pflag.FlagSet) {
-	f.StringVar(&d.gateway, "gateway", "http://127.0.0.1:8080", "the gateway's address")
-	f.StringVar(&d.tokenFile, "staff-token-file", "", "file with the staff token (default: PARLEY_STAFF_TOKEN in the environment, else the one of `parley dev`)")
-	f.StringVar(&d.data, "data", ".parley", "folder in which `parley dev` keeps its token")
-}
-
-// open finds the token.
+// open finds the gateway and the token: staff_token, or else the one that `parley
+// dev` has made.
 func (d *staffDesk) open(cmd *cobra.Command) error {
-	if err := environment(cmd); err != nil {
+	c, err := settings(cmd, config.Handoff)
+	if err != nil {
 		return err
 	}
-	var err error
-	if d.token, err = token("--staff-token-file", d.tokenFile, "PARLEY_STAFF_TOKEN"); err != nil || d.token != "" {
-		return err
+	d.gateway, d.token = c.Gateway, string(c.StaffToken)
+	if d.token != "" {
+		return nil
 	}
-	path := filepath.Join(d.data, staffKey)
+	path := filepath.Join(c.Data, staffKey)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return errors.New("no staff token: name its file with --staff-token-file, or set PARLEY_STAFF_TOKEN")
@@ -130,7 +127,7 @@ func handoffListCommand() *cobra.Command {
 			return printHandoffs(cmd.OutOrStdout(), raw, time.Now())
 		},
 	}
-	desk.bind(cmd.Flags())
+	config.Bind(config.Handoff, cmd.Flags())
 	cmd.Flags().StringVar(&team, "team", "", "only this team's")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
@@ -196,7 +193,7 @@ func handoffAnswerCommand(answer, short string) *cobra.Command {
 			return nil
 		},
 	}
-	desk.bind(cmd.Flags())
+	config.Bind(config.Handoff, cmd.Flags())
 	cmd.Flags().StringVar(&by, "by", os.Getenv("USER"), "who answers")
 	return cmd
 }

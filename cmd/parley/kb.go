@@ -19,6 +19,7 @@ import (
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/activities/retrieval"
 	"github.com/praesenz/parley/activities/retrieval/document"
+	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/store"
 )
 
@@ -28,8 +29,6 @@ const addedByHand = "kb add"
 
 // A knowledge is what every kb command works on.
 type knowledge struct {
-	models     modelFlags
-	dir, data  string
 	collection retrieval.Collection
 }
 
@@ -45,30 +44,27 @@ A running "parley dev" follows the store's own knowledge folder by itself; these
 commands are for what lies elsewhere, and to see what a question finds. They can
 be used while it runs.`,
 	}
-	f := cmd.PersistentFlags()
-	f.StringVar(&k.dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
-	f.StringVar(&k.collection.Index, "index", "store", "the collection that flows retrieve from")
-	f.StringVar(&k.data, "data", ".parley", "folder of the embedded index")
-	k.models.bindIndex(f)
+	config.Bind(config.KB, cmd.PersistentFlags())
 	cmd.AddCommand(k.addCommand(), k.searchCommand(), k.listCommand(), k.removeCommand(), k.rebuildCommand())
 	return cmd
 }
 
 // with opens the index for one command.
 func (k *knowledge) with(cmd *cobra.Command, do func(context.Context, openedIndex) error) error {
-	if err := environment(cmd); err != nil {
-		return err
-	}
-	s, err := store.Read(k.dir)
+	c, err := settings(cmd, config.KB)
 	if err != nil {
 		return err
 	}
-	k.collection.Store = s.ID
+	s, err := store.Read(c.Store)
+	if err != nil {
+		return err
+	}
+	k.collection = retrieval.Collection{Store: s.ID, Index: c.Index}
 	if err := k.collection.Validate(); err != nil {
 		return fmt.Errorf("--index: %w", err)
 	}
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	idx, err := openIndex(cmd.Context(), k.models, k.data, logger)
+	idx, err := openIndex(cmd.Context(), c, logger)
 	if err != nil {
 		return err
 	}

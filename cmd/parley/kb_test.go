@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/config"
 )
 
 // kb runs a kb command on a data folder, with no Ollama.
@@ -93,7 +94,7 @@ func TestKB(t *testing.T) {
 		"kind":       {[]string{"add", "data/kb/collections.db"}, ".pdf or .csv"},
 		"no source":  {[]string{"remove", "nosuch.md"}, "parley kb list"},
 		"top":        {[]string{"search", "x", "--top", "51"}, "1 to 50"},
-		"bad server": {[]string{"list", "--qdrant", "http://x"}, "host:port"},
+		"bad server": {[]string{"list", "--qdrant", "http://x"}, "HOST:PORT"},
 	} {
 		if out, err := kb(t, data, test.args...); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want %q\n%s", name, err, test.says, out)
@@ -110,7 +111,7 @@ func TestKBBesideDev(t *testing.T) {
 	if err := os.WriteFile("hammer.md", []byte("# Hammer\n\nA hammer."), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	dev, err := openIndex(t.Context(), modelFlags{}, "data", slog.New(slog.DiscardHandler))
+	dev, err := openIndex(t.Context(), &config.Config{Data: "data"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

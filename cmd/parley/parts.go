@@ -23,6 +23,7 @@ import (
 	"github.com/praesenz/parley/activities/retrieval"
 	"github.com/praesenz/parley/activities/stt"
 	"github.com/praesenz/parley/activities/tts"
+	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/flow"
 	"github.com/praesenz/parley/gateway"
 	"github.com/praesenz/parley/media"
@@ -33,14 +34,14 @@ import (
 
 // work makes what a worker's pools need, and says for people which language
 // model is in use.
-func work(ctx context.Context, m modelFlags, a actionFlags, pools []activities.Pool, index retrieval.Index,
+func work(ctx context.Context, c *config.Config, pools []activities.Pool, index retrieval.Index,
 	st *store.Store, gateways *media.Client, meters *metrics.Metrics, logger *slog.Logger,
 ) (w worker.Work, thinks string, err error) {
 	serves := func(pool activities.Pool) bool { return len(pools) == 0 || slices.Contains(pools, pool) }
 	var faults []error
 	if serves(activities.PoolSTT) {
 		t, err := stt.New(stt.Config{
-			BaseURL: m.speech, Key: m.speechKey, Model: m.sttModel,
+			BaseURL: c.Speech, Key: string(c.SpeechKey), Model: c.STTModel,
 			OnTranscribed: func(store string, confidence float64) {
 				meters.STTConfidence.WithLabelValues(store).Observe(confidence)
 			},
@@ -58,7 +59,7 @@ func work(ctx context.Context, m modelFlags, a actionFlags, pools []activities.P
 		w.Retrieve = r.Retrieve
 	}
 	if serves(activities.PoolLLM) {
-		model, why, err := llm.Choose(ctx, m.llmConfig())
+		model, why, err := llm.Choose(ctx, llmConfig(c))
 		faults = append(faults, err)
 		if err == nil {
 			w.Generate = llm.New(model, gateways, logger).Generate
@@ -68,7 +69,7 @@ func work(ctx context.Context, m modelFlags, a actionFlags, pools []activities.P
 	}
 	if serves(activities.PoolTTS) {
 		s, err := tts.New(tts.Config{
-			BaseURL: m.speech, Key: m.speechKey, Model: m.ttsModel, Voices: st.Voices,
+			BaseURL: c.Speech, Key: string(c.SpeechKey), Model: c.TTSModel, Voices: st.Voices,
 			OnGenerated: func(store string, seconds float64, _ int) {
 				meters.TTSGeneration.WithLabelValues(store).Observe(seconds)
 			},
@@ -92,7 +93,7 @@ func work(ctx context.Context, m modelFlags, a actionFlags, pools []activities.P
 		faults = append(faults, err)
 		if err == nil {
 			caller, err := action.New(action.Config{
-				Catalogue: catalogue, URLs: a.urls, Secrets: a.secrets,
+				Catalogue: catalogue, URLs: c.ActionURL, Secrets: c.Secrets,
 				OnCalled: func(store, name, outcome string, seconds float64) {
 					meters.ActionTime.WithLabelValues(store, name, outcome).Observe(seconds)
 				},
@@ -139,12 +140,12 @@ func catalogues(s *store.Store, logger *slog.Logger) (func() *flow.Catalogue, er
 	}, nil
 }
 
-func (m modelFlags) llmConfig() llm.Config {
-	c := llm.Config{Kind: m.llm, BaseURL: m.llmURL, Key: m.llmKey, Model: m.llmModel}
-	if m.llm == "auto" || m.llm == "ollama" {
-		c.BaseURL = m.ollama
+func llmConfig(c *config.Config) llm.Config {
+	l := llm.Config{Kind: c.LLM, BaseURL: c.LLMURL, Key: string(c.LLMKey), Model: c.LLMModel}
+	if c.LLM == "auto" || c.LLM == "ollama" {
+		l.BaseURL = c.Ollama
 	}
-	return c
+	return l
 }
 
 // plans adapts a store's folder to the gateway.
@@ -195,26 +196,26 @@ func about(s *store.Store) func(context.Context, string, string) (gateway.About,
 
 // probe says how the servers behind the workers are, for /health and /ready. gpu
 // is whether this machine has one: /dev/nvidiactl is there when the driver is.
-func probe(m modelFlags, index retrieval.Index) func(context.Context) gateway.Probe {
+func probe(c *config.Config, index retrieval.Index) func(context.Context) gateway.Probe {
 	return func(ctx context.Context) gateway.Probe {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		_, err := os.Stat("/dev/nvidiactl")
 		p := gateway.Probe{GPU: err == nil, Qdrant: "embedded", Ollama: "not used"}
-		p.ModelLoaded = speechUp(ctx, m.speech) == nil
+		p.ModelLoaded = speechUp(ctx, c.Speech) == nil
 		p.Ready = p.ModelLoaded
-		if m.qdrant != "" {
+		if c.Qdrant != "" {
 			p.Qdrant = "connected"
 			if _, err := index.Collections(ctx); err != nil {
 				p.Qdrant, p.Ready = "unreachable", false
 			}
 		}
-		switch m.llm {
+		switch c.LLM {
 		case "auto", "ollama":
 			p.Ollama = "connected"
-			if err := ollamaUp(ctx, m.ollama); err != nil {
+			if err := ollamaUp(ctx, c.Ollama); err != nil {
 				p.Ollama = "unreachable"
-				p.Ready = p.Ready && m.llm == "auto" // which has its fallback
+				p.Ready = p.Ready && c.LLM == "auto" // which has its fallback
 			}
 		}
 		return p

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/praesenz/parley/activities"
+	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/gateway"
 	"github.com/praesenz/parley/kiosk"
 	"github.com/praesenz/parley/media"
@@ -29,44 +28,33 @@ import (
 // gatewayCommand runs a gateway by itself, where Temporal and the workers are
 // elsewhere.
 func gatewayCommand() *cobra.Command {
-	var (
-		logs                              logFlags
-		temporal                          temporalFlags
-		models                            modelFlags
-		doors                             doorFlags
-		dir, listen, mediaAddr, advertise string
-	)
 	cmd := &cobra.Command{
 		Use:   "gateway",
 		Short: "Run a gateway: kiosks' WebSockets, the media plane, the page",
-		Long: `Run a gateway: kiosks' WebSockets, the media plane and the page. Its secrets come
-from the environment only: PARLEY_KIOSK_KEY, from which kiosks' tokens are made,
-and PARLEY_MEDIA_TOKEN, which the workers present; the tokens of staff and of other
-systems also from files.`,
+		Long: `Run a gateway: kiosks' WebSockets, the media plane and the page. It needs
+kiosk_key, from which kiosks' tokens are made, and media_token, which the workers
+present. ` + settingsHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := logs.begin(cmd)
+			c, logger, err := begin(cmd, config.Gateway)
 			if err != nil {
 				return err
 			}
-			key, err := parseSecret("PARLEY_KIOSK_KEY", os.Getenv("PARLEY_KIOSK_KEY"))
+			key, err := parseSecret("kiosk_key", string(c.KioskKey))
 			if err != nil {
-				return err
-			}
-			if err := doors.read(); err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			s, err := store.Open(dir)
+			s, err := store.Open(c.Store)
 			if err != nil {
 				return err
 			}
-			client, err := dialTemporal(ctx, temporal, nil, logger)
+			client, err := dialTemporal(ctx, c, nil, logger)
 			if err != nil {
 				return err
 			}
 			defer client.Close()
-			index, err := openRemoteIndex(ctx, models, logger)
+			index, err := openRemoteIndex(ctx, c, logger)
 			if err != nil {
 				return err
 			}
@@ -77,11 +65,12 @@ systems also from files.`,
 				return err
 			}
 			gw, err := gateway.New(gateway.Config{
-				Addr: listen, MediaAddr: mediaAddr, AdvertiseMedia: advertise,
-				Key: key, MediaToken: os.Getenv("PARLEY_MEDIA_TOKEN"),
-				Store: s.ID, TimeZone: s.TimeZone, StaffToken: doors.staff, EventsToken: doors.events,
-				Temporal: client, Plan: plans(s, logger), About: about(s), Probe: probe(models, index),
+				Addr: c.Listen, MediaAddr: c.Media, AdvertiseMedia: c.AdvertiseMedia,
+				Key: key, MediaToken: string(c.MediaToken),
+				Store: s.ID, TimeZone: s.TimeZone, StaffToken: string(c.StaffToken), EventsToken: string(c.EventsToken),
+				Temporal: client, Plan: plans(s, logger), About: about(s), Probe: probe(c, index),
 				Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"), Metrics: meters, Registry: registry, Logger: logger,
+				Origins: c.Origins, MaxSessions: c.MaxSessions, Grace: c.SessionGrace,
 			})
 			if err != nil {
 				return err
@@ -92,71 +81,55 @@ systems also from files.`,
 			defer stopWithin(gw.Stop, logger)
 			select {
 			case <-ctx.Done():
-				gw.Drain(context.WithoutCancel(ctx))
+				drained, done := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
+				defer done()
+				gw.Drain(drained)
 				return nil
 			case err := <-gw.Dead():
 				return err
 			}
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
-	f.StringVar(&listen, "listen", ":8080", "address of the kiosk page and its WebSocket")
-	f.StringVar(&mediaAddr, "media", ":8090", "address of the media plane, for workers")
-	f.StringVar(&advertise, "advertise-media", "", "HOST:PORT under which workers reach --media (default: the address it listens on)")
-	temporal.bind(f, "127.0.0.1:7233", "")
-	models.bind(f, "")
-	doors.bind(f, "without one that door is not there")
-	logs.bind(f, "info", "json")
+	config.Bind(config.Gateway, cmd.Flags())
 	return cmd
 }
 
+// settingsHelp ends the help of each command that serves.
+const settingsHelp = `Every flag is a setting that can also stand in
+the file --config and in the environment: --stt-model is stt_model and
+PARLEY_STT_MODEL. A secret such as llm_key is PARLEY_LLM_KEY, or the content of the
+file --llm-key-file.`
+
 // workerCommand runs some pools by themselves.
 func workerCommand() *cobra.Command {
-	var (
-		logs              logFlags
-		temporal          temporalFlags
-		models            modelFlags
-		actions           actionFlags
-		dir, data, listen string
-		pools             []string
-		slots             map[string]int
-	)
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Run workers for some or all pools",
-		Long: `Run workers for some or all pools of a store. PARLEY_MEDIA_TOKEN in the environment
-is the token that the gateways expect.`,
+		Long: `Run workers for some or all pools of a store. They need media_token, the token
+that the gateways expect. ` + settingsHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := logs.begin(cmd)
+			c, logger, err := begin(cmd, config.Worker)
 			if err != nil {
 				return err
-			}
-			token := os.Getenv("PARLEY_MEDIA_TOKEN")
-			if token == "" {
-				return errors.New("PARLEY_MEDIA_TOKEN: set it to the token that the gateways expect")
 			}
 			ctx := cmd.Context()
-			s, err := store.Open(dir)
+			s, err := store.Open(c.Store)
 			if err != nil {
 				return err
 			}
-			c := worker.Config{Store: s.ID, Logger: logger, Slots: map[activities.Pool]int{}}
-			for _, p := range pools {
-				c.Pools = append(c.Pools, activities.Pool(p))
+			wc := worker.Config{Store: s.ID, Logger: logger, Slots: map[activities.Pool]int{}}
+			for _, p := range c.Pools {
+				wc.Pools = append(wc.Pools, activities.Pool(p))
 			}
-			for p, n := range slots {
-				if !slices.Contains(activities.Pools, activities.Pool(p)) {
-					return fmt.Errorf("--slots %s=%d: the pools are %s", p, n, poolNames())
-				}
-				c.Slots[activities.Pool(p)] = n
+			for p, n := range c.Slots {
+				wc.Slots[activities.Pool(p)] = n
 			}
-			if c.Temporal, err = dialTemporal(ctx, temporal, nil, logger); err != nil {
+			if wc.Temporal, err = dialTemporal(ctx, c, nil, logger); err != nil {
 				return err
 			}
-			defer c.Temporal.Close()
-			index, err := openIndex(ctx, models, data, logger)
+			defer wc.Temporal.Close()
+			index, err := openIndex(ctx, c, logger)
 			if err != nil {
 				return err
 			}
@@ -166,13 +139,13 @@ is the token that the gateways expect.`,
 			if err != nil {
 				return err
 			}
-			gateways := media.NewClient(token)
+			gateways := media.NewClient(string(c.MediaToken))
 			defer gateways.Close()
 			var thinks string
-			if c.Work, thinks, err = work(ctx, models, actions, c.Pools, index, s, gateways, meters, logger); err != nil {
+			if wc.Work, thinks, err = work(ctx, c, wc.Pools, index, s, gateways, meters, logger); err != nil {
 				return err
 			}
-			w, err := worker.New(c)
+			w, err := worker.New(wc)
 			if err != nil {
 				return err
 			}
@@ -180,12 +153,12 @@ is the token that the gateways expect.`,
 				return err
 			}
 			defer w.Stop()
-			stop, dead, err := serveMetrics(listen, registry)
+			stop, dead, err := serveMetrics(c.Listen, registry)
 			if err != nil {
 				return err
 			}
 			defer stop()
-			logger.Info("worker started", "store", s.ID, "pools", strings.Join(pools, ","), "llm", thinks)
+			logger.Info("worker started", "store", s.ID, "pools", strings.Join(c.Pools, ","), "llm", thinks)
 			select {
 			case <-ctx.Done():
 				logger.Info("worker stops", "store", s.ID)
@@ -195,16 +168,7 @@ is the token that the gateways expect.`,
 			}
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
-	f.StringVar(&data, "data", ".parley", "folder of the embedded index")
-	f.StringVar(&listen, "listen", ":9100", "address of /metrics and /health")
-	f.StringSliceVar(&pools, "pools", nil, "pools to serve: "+poolNames()+" (default: all)")
-	f.StringToIntVar(&slots, "slots", nil, "requests at once, by pool: llm=4,tts=8")
-	temporal.bind(f, "127.0.0.1:7233", "")
-	models.bind(f, "")
-	actions.bind(f)
-	logs.bind(f, "info", "json")
+	config.Bind(config.Worker, cmd.Flags())
 	return cmd
 }
 
@@ -231,34 +195,21 @@ func serveMetrics(addr string, registry *prometheus.Registry) (stop func(), dead
 	return func() { server.Close() }, ended, nil
 }
 
-func poolNames() string {
-	var names []string
-	for _, p := range activities.Pools {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ", ")
-}
-
 // speechCommand runs the embedded speech server by itself.
 func speechCommand() *cobra.Command {
-	var (
-		logs   logFlags
-		listen string
-		corpus []string
-	)
 	cmd := &cobra.Command{
 		Use:   "speech",
 		Short: "Run the embedded speech server",
 		Long: `Run the embedded speech server: the part of OpenAI's audio API that Parley uses, on
-Debian's engines. PARLEY_SPEECH_TOKEN in the environment is the token that its
-clients must present; without one it serves loopback only.`,
+Debian's engines. speech_token is the token that its clients must present; without
+one it serves loopback only. ` + settingsHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := logs.begin(cmd)
+			c, logger, err := begin(cmd, config.Speech)
 			if err != nil {
 				return err
 			}
-			s, err := speech.New(speech.Config{Addr: listen, Token: os.Getenv("PARLEY_SPEECH_TOKEN"), Corpus: corpus, Logger: logger})
+			s, err := speech.New(speech.Config{Addr: c.Listen, Token: string(c.SpeechToken), Corpus: c.Corpus, Logger: logger})
 			if err != nil {
 				return err
 			}
@@ -271,26 +222,24 @@ clients must present; without one it serves loopback only.`,
 			return nil
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&listen, "listen", "127.0.0.1:8100", "address to listen on")
-	f.StringSliceVar(&corpus, "corpus", nil, "files and folders whose words to expect")
-	logs.bind(f, "info", "text")
+	config.Bind(config.Speech, cmd.Flags())
 	return cmd
 }
 
-// tokenCommand makes a kiosk's token with the key of `parley dev`, or with
-// PARLEY_KIOSK_KEY.
+// tokenCommand makes a kiosk's token with kiosk_key, or else with the key of
+// `parley dev`.
 func tokenCommand() *cobra.Command {
-	var (
-		dir, data string
-		life      time.Duration
-	)
+	var life time.Duration
 	cmd := &cobra.Command{
 		Use:   "token KIOSK",
 		Short: "Make a kiosk's token",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := store.Read(dir)
+			c, err := settings(cmd, config.Token)
+			if err != nil {
+				return err
+			}
+			s, err := store.Read(c.Store)
 			if err != nil {
 				return err
 			}
@@ -301,10 +250,10 @@ func tokenCommand() *cobra.Command {
 				return fmt.Errorf("--life %s: must be at least 1m", life)
 			}
 			var key []byte
-			if hex, ok := os.LookupEnv("PARLEY_KIOSK_KEY"); ok {
-				key, err = parseSecret("PARLEY_KIOSK_KEY", hex)
+			if c.KioskKey != "" {
+				key, err = parseSecret("kiosk_key", string(c.KioskKey))
 			} else {
-				key, err = secret(data, "kiosk.key")
+				key, err = secret(c.Data, "kiosk.key")
 			}
 			if err != nil {
 				return err
@@ -317,9 +266,7 @@ func tokenCommand() *cobra.Command {
 			return nil
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&dir, "store", "examples/hardware-store", "folder of the store, with its store.yaml")
-	f.StringVar(&data, "data", ".parley", "folder in which `parley dev` keeps its key")
-	f.DurationVar(&life, "life", tokenLife, "how long it is good")
+	config.Bind(config.Token, cmd.Flags())
+	cmd.Flags().DurationVar(&life, "life", tokenLife, "how long it is good")
 	return cmd
 }

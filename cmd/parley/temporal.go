@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +21,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/worker"
 	"github.com/praesenz/parley/workflows"
 )
@@ -175,26 +178,63 @@ func (t *temporalServer) stop() {
 	}
 }
 
+// temporalOptions say how a client reaches Temporal.
+func temporalOptions(c *config.Config, logger *slog.Logger) (client.Options, error) {
+	o := client.Options{HostPort: c.Temporal, Namespace: c.Namespace, Logger: worker.Logger(logger)}
+	if !c.TemporalTLS {
+		return o, nil
+	}
+	o.ConnectionOptions.TLS = &tls.Config{ServerName: c.TemporalServerName, MinVersion: tls.VersionTLS12}
+	if c.TemporalTLSCA != "" {
+		pem, err := os.ReadFile(c.TemporalTLSCA)
+		if err != nil {
+			return o, fmt.Errorf("temporal_tls_ca: %w", err)
+		}
+		o.ConnectionOptions.TLS.RootCAs = x509.NewCertPool()
+		if !o.ConnectionOptions.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return o, fmt.Errorf("temporal_tls_ca: %s holds no certificate in PEM", c.TemporalTLSCA)
+		}
+	}
+	if c.TemporalTLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(c.TemporalTLSCert, c.TemporalTLSKey); err != nil {
+			return o, fmt.Errorf("temporal_tls_cert: %w", err)
+		}
+		// Read at every connection, so that a certificate that is renewed needs no restart.
+		o.ConnectionOptions.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(c.TemporalTLSCert, c.TemporalTLSKey)
+			return &pair, err
+		}
+	}
+	if c.TemporalAPIKey != "" {
+		o.Credentials = client.NewAPIKeyStaticCredentials(string(c.TemporalAPIKey))
+	}
+	return o, nil
+}
+
 // dialTemporal connects to a Temporal server and waits until it serves the
 // namespace with our search attributes, or until its process has gone.
-func dialTemporal(ctx context.Context, t temporalFlags, gone <-chan struct{}, logger *slog.Logger) (client.Client, error) {
+func dialTemporal(ctx context.Context, c *config.Config, gone <-chan struct{}, logger *slog.Logger) (client.Client, error) {
+	options, err := temporalOptions(c, logger)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no answer within a minute"))
 	defer cancel()
 	for {
-		c, err := client.DialContext(ctx, client.Options{HostPort: t.address, Namespace: t.namespace, Logger: worker.Logger(logger)})
+		dialed, err := client.DialContext(ctx, options)
 		if err == nil {
-			if _, err = c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-				Namespace: t.namespace, Query: workflows.AttributeStore.GetName() + ` = "none"`,
+			if _, err = dialed.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+				Namespace: c.Namespace, Query: workflows.AttributeStore.GetName() + ` = "none"`,
 			}); err == nil {
-				return c, nil
+				return dialed, nil
 			}
-			c.Close()
+			dialed.Close()
 		}
 		select {
 		case <-gone:
 			return nil, errors.New("the Temporal server ended while it was starting")
 		case <-ctx.Done():
-			return nil, fmt.Errorf("temporal at %s: %w (%w)", t.address, context.Cause(ctx), err)
+			return nil, fmt.Errorf("temporal at %s: %w (%w)", c.Temporal, context.Cause(ctx), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

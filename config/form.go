@@ -1,0 +1,60 @@
+package config
+
+import (
+	"encoding/hex"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// A form is what a text must look like. The zero form is any text.
+type form struct {
+	what    string // it "is not …"
+	like    string // what to write, for example
+	pattern string // a regular expression for the schema that takes whatever holds takes
+	holds   func(string) bool
+}
+
+// The forms of texts. An empty text is not asked whether it holds where the
+// setting's default is empty too: it means none.
+var (
+	httpURL = form{"a URL with http or https and a host", "http://localhost:8000", `^https?://[^/?#]+`, func(s string) bool {
+		u, err := url.Parse(s)
+		return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.RawQuery == "" && u.Fragment == ""
+	}}
+	origin = form{"an origin, which is http or https and a host, and no path", "https://kiosk.example", `^https?://[^/?#]+$`, func(s string) bool {
+		u, err := url.Parse(s)
+		return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && s == u.Scheme+"://"+u.Host
+	}}
+	local = form{"an address to listen on, HOST:PORT, where no HOST means all", "127.0.0.1:8080", `:[0-9]{1,5}$`, func(s string) bool {
+		_, port, err := net.SplitHostPort(s)
+		return err == nil && isPort(port, 0)
+	}}
+	remote = form{"an address, HOST:PORT", "localhost:7233", `^.+:[0-9]{1,5}$`, func(s string) bool {
+		host, port, err := net.SplitHostPort(s)
+		return err == nil && host != "" && !strings.Contains(host, "/") && isPort(port, 1)
+	}}
+	name = form{"a name of up to 200 characters without spaces", "store-17", `^\S{1,200}$`, isName}
+	// Temporal writes a version as deployment.build.
+	deployment = form{"a name of up to 200 characters without spaces, dots and colons", "parley-store-17", `^[^\s.:]{1,200}$`, func(s string) bool {
+		return isName(s) && !strings.ContainsAny(s, ".:")
+	}}
+	hexKey = form{"a key of 64 hexadecimal digits or more", "what `openssl rand -hex 32` prints", "", func(s string) bool {
+		b, err := hex.DecodeString(s)
+		return err == nil && len(b) >= 32
+	}}
+	token = form{"a token of 16 characters or more without spaces", "what `openssl rand -hex 16` prints", "", func(s string) bool {
+		return len(s) >= 16 && strings.IndexFunc(s, unicode.IsSpace) < 0
+	}}
+)
+
+func isPort(s string, low int) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n >= low && n <= 65535
+}
+
+func isName(s string) bool {
+	return s != "" && len(s) <= 200 && strings.IndexFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) < 0
+}
