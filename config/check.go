@@ -14,7 +14,7 @@ func (c *Config) check(cmd Command) []Fault {
 		return nil
 	}
 	reads := map[string]bool{}
-	for _, s := range c.table() {
+	for _, s := range c.settings {
 		reads[s.Key] = s.ReadBy(cmd)
 	}
 	var faults []Fault
