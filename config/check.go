@@ -43,6 +43,8 @@ func (c *Config) check(cmd Command) []Fault {
 	fault(thinks && c.LLM == "openai" && c.LLMModel == "", of("llm", "llm_model"), "openai needs llm_model, the name by which the server knows its model")
 	fault(c.LLM == "ollama" && c.Ollama == "", of("llm", "ollama"), "ollama needs the setting ollama, such as http://localhost:11434")
 
+	fault(c.Embed == "ollama" && c.Ollama == "", of("embed", "ollama"), "ollama needs the setting ollama, such as http://localhost:11434")
+
 	fault((c.Deployment == "") != (c.BuildID == ""), of("deployment", "build_id"), "deployment and build_id go together: set both, or neither")
 	fault((c.TemporalTLSCert == "") != (c.TemporalTLSKey == ""), of("temporal_tls_cert", "temporal_tls_key"),
 		"temporal_tls_cert and temporal_tls_key go together: set both, or neither")

@@ -93,7 +93,8 @@ type Config struct {
 	SpeechKey                  Secret
 	LLM, LLMURL, LLMModel      string
 	LLMKey                     Secret
-	Ollama, EmbedModel, Qdrant string
+	Ollama, Embed, EmbedModel  string
+	Qdrant                     string
 	QdrantKey                  Secret
 
 	Secrets   string
@@ -168,6 +169,7 @@ var (
 	dials    = []Command{Dev, Gateway, Worker, TemporalSetup, TemporalPromote, FlowGraph}
 	models   = []Command{Dev, Gateway, Worker}
 	searches = []Command{Dev, Gateway, Worker, KB, KBSync}
+	indexes  = []Command{Dev, Worker, KB, KBSync}
 )
 
 // table is where every setting is described.
@@ -264,8 +266,10 @@ func (c *Config) table() []Setting {
 			Help: "model that answers (default for Ollama: qwen2.5:14b)"},
 		{Key: "ollama", into: &c.Ollama, Default: "http://localhost:11434", none: true, By: searches, form: httpURL,
 			Help: "Ollama, for answers and for embeddings; empty for none"},
-		{Key: "embed_model", into: &c.EmbedModel, Default: "nomic-embed-text", By: searches,
-			Help: "Ollama's embedding model; used when Ollama has it"},
+		{Key: "embed", into: &c.Embed, Default: "auto", By: indexes, oneOf: []string{"auto", "ollama", "none"},
+			Help: "auto (search by meaning where Ollama has the embedding model at the start), ollama (it will have it) or none (search by words alone)"},
+		{Key: "embed_model", into: &c.EmbedModel, Default: "nomic-embed-text", By: indexes,
+			Help: "Ollama's embedding model"},
 		{Key: "qdrant", into: &c.Qdrant, By: searches, form: remote,
 			Help: "Qdrant's gRPC address, HOST:6334 (default: an embedded index in the data folder)"},
 		{Key: "qdrant_key", into: &c.QdrantKey, By: searches,
