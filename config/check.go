@@ -14,7 +14,7 @@ func (c *Config) check(cmd Command) []Fault {
 		return nil
 	}
 	reads := map[string]bool{}
-	for _, s := range c.table() {
+	for _, s := range c.settings {
 		reads[s.Key] = s.ReadBy(cmd)
 	}
 	var faults []Fault
@@ -42,6 +42,8 @@ func (c *Config) check(cmd Command) []Fault {
 	fault(thinks && c.LLM == "openai" && c.LLMURL == "", of("llm", "llm_url"), "openai needs llm_url, such as http://localhost:8000")
 	fault(thinks && c.LLM == "openai" && c.LLMModel == "", of("llm", "llm_model"), "openai needs llm_model, the name by which the server knows its model")
 	fault(c.LLM == "ollama" && c.Ollama == "", of("llm", "ollama"), "ollama needs the setting ollama, such as http://localhost:11434")
+
+	fault(c.Embed == "ollama" && c.Ollama == "", of("embed", "ollama"), "ollama needs the setting ollama, such as http://localhost:11434")
 
 	fault((c.Deployment == "") != (c.BuildID == ""), of("deployment", "build_id"), "deployment and build_id go together: set both, or neither")
 	fault((c.TemporalTLSCert == "") != (c.TemporalTLSKey == ""), of("temporal_tls_cert", "temporal_tls_key"),

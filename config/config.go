@@ -8,6 +8,7 @@
 package config
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"strings"
@@ -92,7 +93,8 @@ type Config struct {
 	SpeechKey                  Secret
 	LLM, LLMURL, LLMModel      string
 	LLMKey                     Secret
-	Ollama, EmbedModel, Qdrant string
+	Ollama, Embed, EmbedModel  string
+	Qdrant                     string
 	QdrantKey                  Secret
 
 	Secrets   string
@@ -105,7 +107,8 @@ type Config struct {
 	KBSyncEvery time.Duration
 	Gateway     string
 
-	values map[string]*Value
+	settings []Setting
+	written  map[string]origin // by key
 }
 
 // A Setting describes one setting.
@@ -151,7 +154,14 @@ func (s Setting) Flag() string {
 func (s Setting) ReadBy(c Command) bool { return c == Any || slices.Contains(s.By, c) }
 
 // Settings lists all settings in the order in which they are documented.
-func Settings() []Setting { return new(Config).table() }
+func Settings() []Setting { return empty().settings }
+
+// empty is a Config in which nothing is written.
+func empty() *Config {
+	c := &Config{written: map[string]origin{}}
+	c.settings = c.table()
+	return c
+}
 
 // Who reads what, where several settings are read by the same commands.
 var (
@@ -159,6 +169,7 @@ var (
 	dials    = []Command{Dev, Gateway, Worker, TemporalSetup, TemporalPromote, FlowGraph}
 	models   = []Command{Dev, Gateway, Worker}
 	searches = []Command{Dev, Gateway, Worker, KB, KBSync}
+	indexes  = []Command{Dev, Worker, KB, KBSync}
 )
 
 // table is where every setting is described.
@@ -209,7 +220,7 @@ func (c *Config) table() []Setting {
 			Help: "address of the media plane, for workers, HOST:PORT"},
 		{Key: "advertise_media", into: &c.AdvertiseMedia, By: []Command{Gateway}, form: remote,
 			Help: "HOST:PORT under which workers reach the media plane (default: the address it listens on)"},
-		{Key: "origins", into: &c.Origins, By: []Command{Dev, Gateway, Codec}, form: origin,
+		{Key: "origins", into: &c.Origins, By: []Command{Dev, Gateway, Codec}, form: webOrigin,
 			Help: "further web origins that may connect, such as https://kiosk.example"},
 		{Key: "max_sessions", into: &c.MaxSessions, Default: "5000", By: []Command{Dev, Gateway}, min: 1, max: 100_000,
 			Help: "kiosks that may be connected at once"},
@@ -255,8 +266,10 @@ func (c *Config) table() []Setting {
 			Help: "model that answers (default for Ollama: qwen2.5:14b)"},
 		{Key: "ollama", into: &c.Ollama, Default: "http://localhost:11434", none: true, By: searches, form: httpURL,
 			Help: "Ollama, for answers and for embeddings; empty for none"},
-		{Key: "embed_model", into: &c.EmbedModel, Default: "nomic-embed-text", By: searches,
-			Help: "Ollama's embedding model; used when Ollama has it"},
+		{Key: "embed", into: &c.Embed, Default: "auto", By: indexes, oneOf: []string{"auto", "ollama", "none"},
+			Help: "auto (search by meaning where Ollama has the embedding model at the start), ollama (it will have it) or none (search by words alone)"},
+		{Key: "embed_model", into: &c.EmbedModel, Default: "nomic-embed-text", By: indexes,
+			Help: "Ollama's embedding model"},
 		{Key: "qdrant", into: &c.Qdrant, By: searches, form: remote,
 			Help: "Qdrant's gRPC address, HOST:6334 (default: an embedded index in the data folder)"},
 		{Key: "qdrant_key", into: &c.QdrantKey, By: searches,
@@ -295,34 +308,14 @@ func (c *Config) table() []Setting {
 	return table
 }
 
-// A Value is what a setting has, and why.
-type Value struct {
-	Key    string
-	Text   string // as it was written; of a secret "set" or "not set"
-	Source string // "default", "file parley.yaml:7", "PARLEY_LLM" or "--llm"
-
-	layer layer
-	where string // what a message about it begins with
-}
-
-// Values lists what a command's settings have, in the order of Settings.
-func (c *Config) Values(cmd Command) []Value {
-	var list []Value
-	for _, s := range c.table() {
-		if v := c.values[s.Key]; v != nil && s.ReadBy(cmd) {
-			list = append(list, *v)
-		}
-	}
-	return list
+// An origin is where a setting was written.
+type origin struct {
+	source string // for people: "default", "file parley.yaml:7", "PARLEY_LLM" or "--llm"
+	where  string // what a message about it begins with; empty: it is a default
+	layer  layer
 }
 
 // where is how a message names a setting: as it was written, or by its key.
 func (c *Config) where(key string) string {
-	if v := c.values[key]; v != nil && v.where != "" {
-		return v.where
-	}
-	if v := c.values[key+"_file"]; v != nil && v.where != "" {
-		return v.where
-	}
-	return key
+	return cmp.Or(c.written[key].where, key)
 }

@@ -186,8 +186,8 @@ func TestSecrets(t *testing.T) {
 				t.Errorf("%q, %v; want %q", string(c.LLMKey), faults, tc.want)
 			}
 			for _, v := range c.Values(config.Dev) {
-				if v.Key == "llm_key" && (v.Source != tc.source || v.Text != c.LLMKey.String()) {
-					t.Errorf("listed as %q from %q, want %q from %q", v.Text, v.Source, c.LLMKey, tc.source)
+				if v.Key == "llm_key" && (v.Source != tc.source || v.Value != c.LLMKey.String()) {
+					t.Errorf("listed as %q from %q, want %q from %q", v.Value, v.Source, c.LLMKey, tc.source)
 				}
 			}
 		})

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -17,12 +16,11 @@ import (
 // maxFile bounds the file: a full one has a few kilobytes.
 const maxFile = 256 << 10
 
-// A written setting is one key of the file.
-type written struct {
+// An entry is one setting of the file.
+type entry struct {
 	setting Setting
 	line    int
 	where   string // "parley.yaml:7:1: slots"
-	text    string // for people
 	items   []item
 }
 
@@ -64,7 +62,7 @@ func (d *decoder) where(n *yaml.Node, key string) string {
 
 // decode gives what is written in a file whose shape is right; whether the values
 // are, Setting.set says.
-func (d *decoder) decode(text []byte) []written {
+func (d *decoder) decode(text []byte) []entry {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, second yaml.Node
 	err := dec.Decode(&doc)
@@ -106,8 +104,8 @@ func (d *decoder) syntax(err error) Fault {
 	return Fault{where, "this is not YAML: " + message}
 }
 
-func (d *decoder) settingsOf(root *yaml.Node) []written {
-	var list []written
+func (d *decoder) settingsOf(root *yaml.Node) []entry {
+	var list []entry
 	seen := map[string]int{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
@@ -123,7 +121,7 @@ func (d *decoder) settingsOf(root *yaml.Node) []written {
 		before := len(d.faults)
 		items := d.items(s, value)
 		if len(d.faults) == before {
-			list = append(list, written{setting: s, line: key.Line, where: d.where(key, s.Key), text: s.join(items), items: items})
+			list = append(list, entry{s, key.Line, d.where(key, s.Key), items})
 		}
 	}
 	return list
@@ -212,16 +210,4 @@ func (d *decoder) scalar(n *yaml.Node, name, tag string) (string, bool) {
 		return n.Value, true
 	}
 	return "", false
-}
-
-// join writes items as they are written in the environment.
-func (s Setting) join(items []item) string {
-	parts := make([]string, len(items))
-	for i, it := range items {
-		parts[i] = it.text
-		if it.key != "" {
-			parts[i] = it.key + "=" + it.text
-		}
-	}
-	return strings.Join(parts, ",")
 }

@@ -24,7 +24,7 @@ var (
 		u, err := url.Parse(s)
 		return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.RawQuery == "" && u.Fragment == ""
 	}}
-	origin = form{"an origin, which is http or https and a host, and no path", "https://kiosk.example", `^https?://[^/?#]+$`, func(s string) bool {
+	webOrigin = form{"an origin, which is http or https and a host, and no path", "https://kiosk.example", `^https?://[^/?#]+$`, func(s string) bool {
 		u, err := url.Parse(s)
 		return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && s == u.Scheme+"://"+u.Host
 	}}

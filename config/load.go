@@ -65,8 +65,8 @@ func (v *flagValue) String() string { return v.def }
 // flags that Bind made. The error is an *InvalidError with every fault of all
 // three; the Config is there beside it, for Values.
 func Load(cmd Command, flags *pflag.FlagSet, environ []string) (*Config, error) {
-	c := &Config{values: map[string]*Value{}}
-	l := &loader{config: c, cmd: cmd, settings: c.table(), environ: map[string]string{}}
+	c := empty()
+	l := &loader{config: c, cmd: cmd, settings: c.settings, environ: map[string]string{}}
 	for _, kv := range environ {
 		if name, text, ok := strings.Cut(kv, "="); ok {
 			l.environ[name] = text
@@ -91,8 +91,8 @@ func CheckFile(path string) error {
 	if err != nil {
 		return err
 	}
-	l := &loader{config: &Config{values: map[string]*Value{}}}
-	l.settings = l.config.table()
+	c := empty()
+	l := &loader{config: c, settings: c.settings}
 	l.decode(path, text)
 	if len(l.faults) > 0 {
 		return &InvalidError{l.faults}
@@ -114,13 +114,9 @@ func (l *loader) faultf(where, format string, args ...any) {
 }
 
 // take sets a setting to what one layer says.
-func (l *loader) take(s Setting, v Value, items []item) {
-	v.Key = s.Key
-	if s.Secret {
-		v.Text = Secret(v.Text).String()
-	}
+func (l *loader) take(s Setting, from origin, items []item) {
 	l.faults = append(l.faults, s.set(items, s.none || s.DefaultFor(l.cmd) == "")...)
-	l.config.values[s.Key] = &v
+	l.config.written[s.Key] = from
 }
 
 // takeText is take for a layer that is plain text.
@@ -134,21 +130,18 @@ func (l *loader) takeText(s Setting, source string, by layer, texts ...string) {
 	if k := s.kind(); k != aList && k != aMap {
 		items = items[len(items)-1:] // of a flag that is repeated
 	}
-	l.take(s, Value{Text: s.join(items), Source: source, layer: by, where: source}, items)
+	l.take(s, origin{source, source, by}, items)
 }
 
 // defaults takes each setting's default, or what the platform says in a variable
 // of its own.
 func (l *loader) defaults() {
 	for _, s := range l.settings {
-		v := Value{Key: s.Key, Text: s.DefaultFor(l.cmd), Source: "default"}
-		if s.Secret {
-			v.Text = Secret("").String()
-		} else if v.Text != "" {
-			items, _ := s.split(s.Key, v.Text)
-			l.faults = append(l.faults, s.set(items, true)...)
+		if text := s.DefaultFor(l.cmd); text != "" {
+			items, faults := s.split(s.Key, text)
+			l.faults = append(append(l.faults, faults...), s.set(items, false)...)
 		}
-		l.config.values[s.Key] = &v
+		l.config.written[s.Key] = origin{source: "default"}
 		if text := l.environ[s.also]; text != "" {
 			l.takeText(s, s.also, byPlatform, text)
 		}
@@ -177,7 +170,7 @@ func (l *loader) decode(path string, text []byte) {
 	list := d.decode(text)
 	l.faults = append(l.faults, d.faults...)
 	for _, w := range list {
-		l.take(w.setting, Value{Text: w.text, Source: fmt.Sprintf("file %s:%d", path, w.line), layer: byFile, where: w.where}, w.items)
+		l.take(w.setting, origin{fmt.Sprintf("file %s:%d", path, w.line), w.where, byFile}, w.items)
 	}
 }
 
@@ -240,28 +233,29 @@ func (l *loader) flags(flags *pflag.FlagSet) {
 // secrets reads the files of the secrets that the command reads. A file that is
 // named more closely than the secret itself wins, as any setting does.
 func (l *loader) secrets() {
-	for _, s := range l.settings {
+	for i, s := range l.settings {
 		if !s.Secret || l.cmd == Any || !s.ReadBy(l.cmd) {
 			continue
 		}
-		secret, file := l.config.values[s.Key], l.config.values[s.Key+"_file"]
-		if file.Text == "" || file.layer < secret.layer {
+		secret, file := l.config.written[s.Key], l.config.written[s.Key+"_file"]
+		path := l.settings[i+1].into.(*string) // table puts the file after its secret
+		if *path == "" || file.layer < secret.layer {
 			continue
 		}
 		if file.layer == secret.layer {
 			l.faultf(secret.where, "it is set, and so is %s; keep one of them", file.where)
 			continue
 		}
-		text, err := readFile(file.Text)
+		text, err := readFile(*path)
 		if err != nil {
 			l.faultf(file.where, "%v", err)
 			continue
 		}
 		content := strings.TrimSpace(string(text))
 		if content == "" {
-			l.faultf(file.where, "%s is empty; write the secret into it", file.Text)
+			l.faultf(file.where, "%s is empty; write the secret into it", *path)
 			continue
 		}
-		l.take(s, Value{Text: content, Source: file.Source, layer: file.layer, where: file.where}, []item{{where: file.where, text: content}})
+		l.take(s, file, []item{{where: file.where, text: content}})
 	}
 }

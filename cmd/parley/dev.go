@@ -141,7 +141,8 @@ func dev(ctx context.Context, c *config.Config, logger *slog.Logger, out io.Writ
 		return err
 	}
 	later(index.close)
-	syncers, filled, err := syncCollections(ctx, s, index)
+	syncers := collections(s, index)
+	filled, err := syncOnce(ctx, syncers)
 	if err != nil {
 		return err
 	}
@@ -210,7 +211,11 @@ func dev(ctx context.Context, c *config.Config, logger *slog.Logger, out io.Writ
 			return err
 		}
 	}
-	ready.print(out, s, []string{hears, thinks, index.searches}, filled, c.Data)
+	var notes []string
+	for i, report := range filled {
+		notes = append(notes, fmt.Sprintf("collection %q: %s", syncers[i].Collection.Index, report))
+	}
+	ready.print(out, s, []string{hears, thinks, index.searches}, notes, c.Data)
 
 	select {
 	case <-ctx.Done():

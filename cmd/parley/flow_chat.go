@@ -146,7 +146,7 @@ func knowledgeFor(ctx context.Context, c *flowtest.Chat, dir string) error {
 	if err != nil {
 		return fmt.Errorf("--kb: %w", err)
 	}
-	if _, _, err := syncCollections(ctx, s, index); err != nil {
+	if _, err := syncOnce(ctx, collections(s, index)); err != nil {
 		return fmt.Errorf("--kb: %w", err)
 	}
 	model, _, err := llm.Choose(ctx, llm.Config{Kind: llm.Extractive})

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 
@@ -26,14 +24,18 @@ type openedIndex struct {
 	close    func()
 }
 
-// openIndex opens Qdrant or, by default, the embedded index in the data folder;
-// with Ollama's embeddings where it has the model. When another parley has the
-// folder open, its index is used through it.
+// openIndex opens Qdrant or, by default, the embedded index in the data folder.
+// When another parley has the folder open, its index is used through it.
 func openIndex(ctx context.Context, c *config.Config, logger *slog.Logger) (openedIndex, error) {
-	if c.Qdrant != "" {
-		return openRemoteIndex(ctx, c, logger)
+	embedder, how, err := chooseEmbedder(ctx, c)
+	if err != nil {
+		return openedIndex{}, err
 	}
-	embedder, how := chooseEmbedder(ctx, c)
+	if c.Qdrant != "" {
+		idx, err := openQdrant(c, embedder, logger)
+		idx.searches = "Qdrant at " + c.Qdrant + ", " + how
+		return idx, err
+	}
 	dir := filepath.Join(c.Data, "kb")
 	idx, err := embedded.Open(embedded.Options{Dir: dir, Embedder: embedder, Log: logger})
 	if errors.Is(err, embedded.ErrLocked) {
@@ -59,45 +61,42 @@ func openIndex(ctx context.Context, c *config.Config, logger *slog.Logger) (open
 	}}, nil
 }
 
-// openRemoteIndex opens Qdrant when the settings name one, and otherwise no index: a
-// gateway only looks whether the server is there.
-func openRemoteIndex(ctx context.Context, c *config.Config, logger *slog.Logger) (openedIndex, error) {
+// openQdrant opens Qdrant when the settings name one, and otherwise no index. A
+// gateway, which only looks whether the server is there, needs no embedder.
+func openQdrant(c *config.Config, embedder retrieval.Embedder, logger *slog.Logger) (openedIndex, error) {
 	if c.Qdrant == "" {
 		return openedIndex{close: func() {}}, nil
 	}
-	embedder, how := chooseEmbedder(ctx, c)
 	idx, err := qdrant.Open(qdrant.Options{Addr: c.Qdrant, APIKey: string(c.QdrantKey), Embedder: embedder, Log: logger})
 	if err != nil {
-		return openedIndex{}, fmt.Errorf("--qdrant: %w", err)
+		return openedIndex{}, fmt.Errorf("qdrant: %w", err)
 	}
-	return openedIndex{Index: idx, searches: "Qdrant at " + c.Qdrant + ", " + how, close: func() { idx.Close() }}, nil
+	return openedIndex{Index: idx, close: func() { idx.Close() }}, nil
 }
 
-// chooseEmbedder returns Ollama where it answers and has the model, and says why
-// not where it does not.
-func chooseEmbedder(ctx context.Context, c *config.Config) (retrieval.Embedder, string) {
+// chooseEmbedder returns Ollama, and says why not where nothing embeds. Whether it
+// answers now is asked only where the setting embed leaves it open: in a cluster
+// it may start later than we do.
+func chooseEmbedder(ctx context.Context, c *config.Config) (retrieval.Embedder, string, error) {
+	if c.Embed == "none" {
+		return nil, "by words only (embed is none)", nil
+	}
 	if c.Ollama == "" {
-		return nil, "by words only (no --ollama)"
+		return nil, "by words only (no --ollama)", nil
 	}
 	e, err := ollama.New(ollama.Options{URL: c.Ollama, Model: c.EmbedModel})
-	if err == nil {
+	if err == nil && c.Embed == "auto" {
 		err = e.Available(ctx)
 	}
-	if err != nil {
-		var failed *temporal.ApplicationError
-		if errors.As(err, &failed) && failed.Type() == activities.KindInvalid {
-			return nil, fmt.Sprintf("by words only (%s)", failed.Message())
-		}
-		return nil, fmt.Sprintf("by words only (no Ollama at %s)", c.Ollama)
+	if err == nil {
+		return e, "by words and by meaning with " + e.Model(), nil
 	}
-	return e, "by words and by meaning with " + e.Model()
-}
-
-// watch keeps the collections like the store's files until ctx ends.
-func watch(ctx context.Context, syncers []*retrieval.Syncer, every time.Duration, logger *slog.Logger) {
-	var wg sync.WaitGroup
-	for _, s := range syncers {
-		wg.Go(func() { s.Run(ctx, every, logger) })
+	if c.Embed == "ollama" {
+		return nil, "", err
 	}
-	wg.Wait()
+	var failed *temporal.ApplicationError
+	if errors.As(err, &failed) && failed.Type() == activities.KindInvalid {
+		return nil, fmt.Sprintf("by words only (%s)", failed.Message()), nil
+	}
+	return nil, fmt.Sprintf("by words only (no Ollama at %s)", c.Ollama), nil
 }

@@ -40,12 +40,15 @@ func kbCommand() *cobra.Command {
 		Short: "Fill and search what the kiosks know",
 		Long: `Fill and search what the kiosks know.
 
-A running "parley dev" follows the store's own knowledge folder by itself; these
-commands are for what lies elsewhere, and to see what a question finds. They can
-be used while it runs.`,
+A running "parley dev" follows the store's own knowledge folder by itself, and so
+does "parley kb sync"; the other commands are for what lies elsewhere, and to see
+what a question finds. They can be used while it runs.`,
 	}
-	config.Bind(config.KB, cmd.PersistentFlags())
-	cmd.AddCommand(k.addCommand(), k.searchCommand(), k.listCommand(), k.removeCommand(), k.rebuildCommand())
+	for _, tool := range []*cobra.Command{k.addCommand(), k.searchCommand(), k.listCommand(), k.removeCommand(), k.rebuildCommand()} {
+		config.Bind(config.KB, tool.Flags())
+		cmd.AddCommand(tool)
+	}
+	cmd.AddCommand(kbSyncCommand())
 	return cmd
 }
 

@@ -2,12 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/config"
@@ -120,4 +126,87 @@ func TestKBBesideDev(t *testing.T) {
 	wantOut(t, out, err, "the parley that is running", "1 document, 1 passage")
 	out, err = kb(t, "data", "search", "hammer")
 	wantOut(t, out, err, "hammer.md")
+}
+
+// kb sync keeps the index like the folder, once or for ever, and fails where a
+// document does.
+func TestKBSync(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("store.yaml", "store: s1\nlanguages: {default: en, supported: [en]}\nkiosks: [{id: k1, flow: help}]\ncollections: {shop: {paths: [kb/shop]}, more: {paths: [kb/more]}}\n")
+	write("kb/shop/hammer.md", "# Hammer\n\nA hammer costs 9 euros.")
+	write("kb/more/nail.md", "# Nail\n\nA nail.")
+	run := func(ctx context.Context, out io.Writer, args ...string) error {
+		cmd := kbCommand()
+		cmd.SetOut(out)
+		cmd.SetErr(out)
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetArgs(append(args, "--store", dir, "--data", filepath.Join(dir, "data"), "--embed", "none"))
+		return cmd.ExecuteContext(ctx)
+	}
+	var out bytes.Buffer
+	err := run(t.Context(), &out, "sync")
+	wantOut(t, out.String(), err, "more: 1 document, 1 passage, 0 unchanged\n", "shop: 1 document")
+
+	write("kb/more/bad.md", "gr\xfc\xdfe")
+	out.Reset()
+	if err := run(t.Context(), &out, "sync"); err == nil || !strings.Contains(err.Error(), "kb/more/bad.md") || !strings.Contains(out.String(), "more: 1 document, 1 passage, 1 unchanged, 1 failed") {
+		t.Errorf("a document that is no text: %v\n%s", err, out.String())
+	}
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, io.Discard, "sync", "--watch", "--kb-sync-every", "1s", "--listen", address) }()
+	eventually(t, func() error {
+		res, err := http.Get("http://" + address + "/health")
+		if err != nil {
+			return err
+		}
+		return res.Body.Close()
+	})
+	write("kb/shop/saw.md", "# Saw\n\nA saw costs 12 euros.")
+	eventually(t, func() error {
+		var found bytes.Buffer
+		if err := run(t.Context(), &found, "search", "saw", "--index", "shop"); err != nil {
+			return err
+		}
+		if !strings.Contains(found.String(), "saw.md") {
+			return errors.New(found.String())
+		}
+		return nil
+	})
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("kb sync --watch that is told to end: %v", err)
+	}
+}
+
+// eventually polls until a condition holds.
+func eventually(t *testing.T, holds func() error) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		err := holds()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }

@@ -37,9 +37,8 @@ import (
 func work(ctx context.Context, c *config.Config, pools []activities.Pool, index retrieval.Index,
 	st *store.Store, gateways *media.Client, meters *metrics.Metrics, logger *slog.Logger,
 ) (w worker.Work, thinks string, err error) {
-	serves := func(pool activities.Pool) bool { return len(pools) == 0 || slices.Contains(pools, pool) }
 	var faults []error
-	if serves(activities.PoolSTT) {
+	if serves(pools, activities.PoolSTT) {
 		t, err := stt.New(stt.Config{
 			BaseURL: c.Speech, Key: string(c.SpeechKey), Model: c.STTModel,
 			OnTranscribed: func(store string, confidence float64) {
@@ -51,14 +50,14 @@ func work(ctx context.Context, c *config.Config, pools []activities.Pool, index 
 			w.Transcribe = t.Transcribe
 		}
 	}
-	if serves(activities.PoolRetrieval) {
+	if serves(pools, activities.PoolRetrieval) {
 		r := &retrieval.Activity{
 			Index:       index,
 			OnRetrieved: func(store, _ string, n int) { meters.RAGChunks.WithLabelValues(store).Set(float64(n)) },
 		}
 		w.Retrieve = r.Retrieve
 	}
-	if serves(activities.PoolLLM) {
+	if serves(pools, activities.PoolLLM) {
 		model, why, err := llm.Choose(ctx, llmConfig(c))
 		faults = append(faults, err)
 		if err == nil {
@@ -67,7 +66,7 @@ func work(ctx context.Context, c *config.Config, pools []activities.Pool, index 
 			thinks = why
 		}
 	}
-	if serves(activities.PoolTTS) {
+	if serves(pools, activities.PoolTTS) {
 		s, err := tts.New(tts.Config{
 			BaseURL: c.Speech, Key: string(c.SpeechKey), Model: c.TTSModel, Voices: st.Voices,
 			OnGenerated: func(store string, seconds float64, _ int) {
@@ -85,10 +84,10 @@ func work(ctx context.Context, c *config.Config, pools []activities.Pool, index 
 			done()
 		}
 	}
-	if serves(activities.PoolAvatar) {
+	if serves(pools, activities.PoolAvatar) {
 		w.Perform = avatar.New(gateways, logger).Perform
 	}
-	if serves(activities.PoolAction) {
+	if serves(pools, activities.PoolAction) {
 		catalogue, err := catalogues(st, logger)
 		faults = append(faults, err)
 		if err == nil {
@@ -105,6 +104,11 @@ func work(ctx context.Context, c *config.Config, pools []activities.Pool, index 
 		}
 	}
 	return w, thinks, errors.Join(faults...)
+}
+
+// serves tells whether a pool is among those that a worker serves; none means all.
+func serves(pools []activities.Pool, pool activities.Pool) bool {
+	return len(pools) == 0 || slices.Contains(pools, pool)
 }
 
 // catalogues gives a store's actions, read anew when they have changed. A change
@@ -229,29 +233,6 @@ func ollamaUp(ctx context.Context, base string) error {
 		return fmt.Errorf("--ollama: %w", err)
 	}
 	return api.NewClient(u, http.DefaultClient).Heartbeat(ctx)
-}
-
-// syncCollections keeps the store's knowledge in the index: once now, with a
-// line of progress for each collection, and again whenever its files change.
-func syncCollections(ctx context.Context, s *store.Store, index retrieval.Index) ([]*retrieval.Syncer, []string, error) {
-	var syncers []*retrieval.Syncer
-	var notes []string
-	for name, c := range s.Collections {
-		syncer := &retrieval.Syncer{
-			Index:      index,
-			Collection: retrieval.Collection{Store: s.ID, Index: name},
-			Files:      os.DirFS(s.Dir()),
-			Paths:      c.Paths,
-		}
-		report, err := syncer.Sync(ctx)
-		if err != nil {
-			return nil, nil, fmt.Errorf("collection %s: %w", name, err)
-		}
-		syncers = append(syncers, syncer)
-		notes = append(notes, fmt.Sprintf("collection %q: %s", name, report))
-	}
-	slices.Sort(notes)
-	return syncers, notes, nil
 }
 
 // absolute paths of what the recogniser should know: the store's knowledge and

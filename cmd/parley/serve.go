@@ -54,7 +54,7 @@ present. ` + settingsHelp,
 				return err
 			}
 			defer client.Close()
-			index, err := openRemoteIndex(ctx, c, logger)
+			index, err := openQdrant(c, nil, logger)
 			if err != nil {
 				return err
 			}
@@ -129,9 +129,11 @@ that the gateways expect. ` + settingsHelp,
 				return err
 			}
 			defer wc.Temporal.Close()
-			index, err := openIndex(ctx, c, logger)
-			if err != nil {
-				return err
+			index := openedIndex{close: func() {}}
+			if serves(wc.Pools, activities.PoolRetrieval) {
+				if index, err = openIndex(ctx, c, logger); err != nil {
+					return err
+				}
 			}
 			defer index.close()
 			registry := prometheus.NewRegistry()
