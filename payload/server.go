@@ -20,7 +20,7 @@ import (
 
 // ServerConfig says for whom a codec server opens payloads.
 type ServerConfig struct {
-	Addr string // default 127.0.0.1:8234
+	Addr string // default 127.0.0.1:8120
 	Keys *Keys  // required
 	// Origins are the pages that may ask, such as https://temporal.example.com: the
 	// Temporal UI's. A request of another page is refused.
@@ -34,7 +34,7 @@ type ServerConfig struct {
 }
 
 func (c ServerConfig) withDefaults() ServerConfig {
-	c.Addr = cmp.Or(c.Addr, "127.0.0.1:8234")
+	c.Addr = cmp.Or(c.Addr, "127.0.0.1:8120")
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -50,7 +50,7 @@ func (c ServerConfig) validate() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	switch {
 	case err != nil:
-		faults = append(faults, fmt.Errorf("listen: %q is not HOST:PORT; write for example 127.0.0.1:8234", c.Addr))
+		faults = append(faults, fmt.Errorf("listen: %q is not HOST:PORT; write for example 127.0.0.1:8120", c.Addr))
 	case c.Token == "" && !c.TrustProxy && !isLoopback(host):
 		faults = append(faults, fmt.Errorf("listen: %s would open customers' words for the whole network; set codec_token, or codec_trust_proxy where an authenticating proxy is in front, or listen on 127.0.0.1", c.Addr))
 	}
