@@ -3,11 +3,17 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -54,6 +60,15 @@ type Config struct {
 	Slots    map[activities.Pool]int // default: Slots
 	Work     Work
 	Logger   *slog.Logger
+	// Deployment and BuildID make the pool conversation versioned: a conversation
+	// stays on the build that it began on. Both or neither. The other pools are
+	// never versioned: their contract only gains fields, and a GPU cannot hold two
+	// builds. See docs/decisions/0015-worker-versioning.md.
+	Deployment string // of one store's conversation workers, in all their builds
+	BuildID    string // of this build
+	// StopTimeout is how long Stop waits for activities: the sentence being spoken
+	// may end, what lasts longer is taken over by another worker. Default 10s.
+	StopTimeout time.Duration
 }
 
 // Validate names every fault at once.
@@ -76,6 +91,32 @@ func (c Config) Validate() error {
 		if n < 1 || n > 10_000 {
 			faults = append(faults, fmt.Errorf("slots.%s: %d must be 1 to 10000", pool, n))
 		}
+	}
+	if c.StopTimeout < 0 || c.StopTimeout > 10*time.Minute {
+		faults = append(faults, fmt.Errorf("stop_timeout: %s must be between 0 and 10m", c.StopTimeout))
+	}
+	if err := ValidateVersion(c.Deployment, c.BuildID); (c.Deployment != "" || c.BuildID != "") && err != nil {
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
+// What Temporal takes for names: it joins a deployment and a build id with ":",
+// in older servers with ".", and keeps "__" for itself. Its Worker Controller
+// names a deployment NAMESPACE/NAME.
+var (
+	deploymentName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9/_-]{0,99}$`)
+	buildIDName    = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$`)
+)
+
+// ValidateVersion names every fault of a deployment's version at once.
+func ValidateVersion(deployment, buildID string) error {
+	var faults []error
+	if !deploymentName.MatchString(deployment) {
+		faults = append(faults, fmt.Errorf("deployment: %q must be 1 to 100 of a-z, A-Z, 0-9, '/', '_' and '-', like parley-store1", deployment))
+	}
+	if !buildIDName.MatchString(buildID) {
+		faults = append(faults, fmt.Errorf("build_id: %q must be 1 to 100 of a-z, A-Z, 0-9, '.', '_' and '-', like 1.4.0", buildID))
 	}
 	return errors.Join(faults...)
 }
@@ -107,7 +148,12 @@ func (w Work) missing(pool activities.Pool) bool {
 
 // A Worker serves pools from Start until Stop.
 type Worker struct {
-	pools []worker.Worker
+	config   Config
+	identity string
+	dead     chan error
+
+	mu    sync.Mutex
+	pools map[activities.Pool]worker.Worker
 }
 
 // New prepares a worker; nothing is polled before Start.
@@ -115,34 +161,65 @@ func New(c Config) (*Worker, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{}
+	c.StopTimeout = cmp.Or(c.StopTimeout, 10*time.Second)
+	w := &Worker{config: c, identity: newIdentity(), dead: make(chan error, 1), pools: map[activities.Pool]worker.Worker{}}
 	for _, pool := range c.pools() {
-		slots := c.Slots[pool]
-		if slots == 0 {
-			slots = Slots[pool]
-		}
-		options := worker.Options{
-			Identity:          fmt.Sprintf("%s/%s", c.Store, pool),
-			WorkerStopTimeout: stopTimeout,
-			// A cancelled activity learns of it by a heartbeat, and what an attempt has
-			// done is kept by one: the SDK's default would hold them back for seconds.
-			MaxHeartbeatThrottleInterval: 500 * time.Millisecond,
-			OnFatalError: func(err error) {
-				c.Logger.Error("worker stopped", "store", c.Store, "pool", pool, "error", err)
-			},
-		}
-		if pool == activities.PoolConversation {
-			options.MaxConcurrentWorkflowTaskExecutionSize = slots
-			options.LocalActivityWorkerOnly = true
-		} else {
-			options.MaxConcurrentActivityExecutionSize = slots
-			options.DisableWorkflowWorker = true
-		}
-		p := worker.New(c.Temporal, activities.Queue(c.Store, pool), options)
-		register(p, pool, c.Work)
-		w.pools = append(w.pools, p)
+		w.pools[pool] = w.serve(pool, w.identity)
 	}
 	return w, nil
+}
+
+// newIdentity is by whom Temporal's UI says that a queue is polled: the process,
+// and a number of its own, because a container that starts again in its pod is the
+// same process on the same host.
+func newIdentity() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("%d@%s %04x", os.Getpid(), host, rand.N(1<<16))
+}
+
+// serve prepares one pool.
+func (w *Worker) serve(pool activities.Pool, identity string) worker.Worker {
+	c := w.config
+	slots := cmp.Or(c.Slots[pool], Slots[pool])
+	options := worker.Options{
+		Identity:          identity, // beside the queue, which says the store and the pool
+		WorkerStopTimeout: c.StopTimeout,
+		// A cancelled activity learns of it by a heartbeat, and what an attempt has
+		// done is kept by one: the SDK's default would hold them back for seconds.
+		MaxHeartbeatThrottleInterval: 500 * time.Millisecond,
+		OnFatalError: func(err error) {
+			select {
+			case w.dead <- fmt.Errorf("pool %s: %w", pool, err):
+			default: // another pool's is being told
+			}
+		},
+	}
+	if pool == activities.PoolConversation {
+		options.MaxConcurrentWorkflowTaskExecutionSize = slots
+		options.LocalActivityWorkerOnly = true
+		options.DeploymentOptions = w.version()
+	} else {
+		options.MaxConcurrentActivityExecutionSize = slots
+		options.DisableWorkflowWorker = true
+	}
+	p := worker.New(c.Temporal, activities.Queue(c.Store, pool), options)
+	register(p, pool, c.Work)
+	return p
+}
+
+// version pins each conversation to the build that began it, when there is one.
+func (w *Worker) version() worker.DeploymentOptions {
+	if w.config.Deployment == "" {
+		return worker.DeploymentOptions{}
+	}
+	return worker.DeploymentOptions{
+		UseVersioning:             true,
+		Version:                   worker.WorkerDeploymentVersion{DeploymentName: w.config.Deployment, BuildID: w.config.BuildID},
+		DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
+	}
 }
 
 func register(w worker.Worker, pool activities.Pool, work Work) {
@@ -168,34 +245,37 @@ func register(w worker.Worker, pool activities.Pool, work Work) {
 
 // Start begins to poll. When one pool cannot start, those before it stop again.
 func (w *Worker) Start() error {
-	for i, pool := range w.pools {
-		if err := pool.Start(); err != nil {
-			for _, started := range w.pools[:i] {
-				started.Stop()
-			}
-			return fmt.Errorf("start worker: %w", err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var started []worker.Worker
+	for _, pool := range w.config.pools() {
+		if err := w.pools[pool].Start(); err != nil {
+			stopAll(started)
+			return fmt.Errorf("start worker of pool %s: %w", pool, err)
 		}
+		started = append(started, w.pools[pool])
 	}
 	return nil
 }
 
+// Dead tells why a pool is served no more: Temporal has refused it for good. The
+// process should end, so that whatever runs it notices.
+func (w *Worker) Dead() <-chan error { return w.dead }
+
 // Stop takes no more work and waits for what is under way, all pools at once.
 func (w *Worker) Stop() {
-	done := make(chan struct{})
-	for _, pool := range w.pools {
-		go func() {
-			pool.Stop()
-			done <- struct{}{}
-		}()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	stopAll(slices.Collect(maps.Values(w.pools)))
+}
+
+func stopAll(pools []worker.Worker) {
+	var stopping sync.WaitGroup
+	for _, pool := range pools {
+		stopping.Go(pool.Stop)
 	}
-	for range w.pools {
-		<-done
-	}
+	stopping.Wait()
 }
 
 // Logger makes the SDK log where everything else does.
 func Logger(l *slog.Logger) log.Logger { return log.NewStructuredLogger(l) }
-
-// stopTimeout is how long Stop waits for activities; the sentence being spoken
-// may end, what lasts longer is taken over by another worker.
-const stopTimeout = 10 * time.Second

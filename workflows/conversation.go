@@ -67,7 +67,11 @@ func converse(ctx workflow.Context, v Visit, watch func(*State)) (Summary, error
 		if c.Outcome == "" && c.tooLong(ctx) {
 			c.settle(ctx)
 			if c.left == "" {
-				return Summary{}, workflow.NewContinueAsNewError(ctx, ConversationType, c.next())
+				// A new run carries its state and no history, so it may begin on the build
+				// that is current: a long conversation is not kept on old code for ever.
+				return Summary{}, workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
+					InitialVersioningBehavior: workflow.ContinueAsNewVersioningBehaviorAutoUpgrade,
+				}, ConversationType, c.next())
 			}
 			c.Outcome = OutcomeAbandoned
 		}
