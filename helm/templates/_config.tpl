@@ -36,7 +36,7 @@
 {{- $_ := set $known "llm" "openai" }}
 {{- $_ := set $known "llm_url" (include "parley.kserveURL" .) }}
 {{- $_ := set $known "llm_model" .Values.kserve.model }}
-{{- else if $known.ollama }}
+{{- else if and $known.ollama .Values.ollama.llmModel (not (get .Values.config "llm")) }}
 {{- $_ := set $known "llm" "ollama" }}
 {{- $_ := set $known "llm_model" .Values.ollama.llmModel }}
 {{- end }}
