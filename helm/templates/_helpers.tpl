@@ -154,13 +154,20 @@ priorityClassName: {{ . }}
 {{- with .part.gpu.runtimeClassName }}
 runtimeClassName: {{ . }}
 {{- end }}
+{{- with .part.gpu.claimTemplate }}
+resourceClaims:
+  - name: gpu
+    resourceClaimTemplateName: {{ . }}
+{{- end }}
 {{- end }}
 {{- end }}
 
 {{/* parley.resources: a container's resources, with its GPUs: (dict "part" …) */}}
 {{- define "parley.resources" -}}
 {{- $r := deepCopy (.part.resources | default dict) }}
-{{- if and .part.gpu .part.gpu.enabled (gt (int .part.gpu.count) 0) }}
+{{- if and .part.gpu .part.gpu.enabled .part.gpu.claimTemplate }}
+{{- $_ := set $r "claims" (list (dict "name" "gpu")) }}
+{{- else if and .part.gpu .part.gpu.enabled (gt (int .part.gpu.count) 0) }}
 {{- $limits := get $r "limits" | default dict }}
 {{- $_ := set $limits .part.gpu.resourceName (int .part.gpu.count) }}
 {{- $_ := set $r "limits" $limits }}
@@ -172,7 +179,7 @@ runtimeClassName: {{ . }}
 {{- define "parley.strategy" -}}
 type: RollingUpdate
 rollingUpdate:
-{{- if and .part.gpu .part.gpu.enabled (gt (int .part.gpu.count) 0) }}
+{{- if and .part.gpu .part.gpu.enabled (or .part.gpu.claimTemplate (gt (int .part.gpu.count) 0)) }}
   maxSurge: 0
   maxUnavailable: 1
 {{- else }}
