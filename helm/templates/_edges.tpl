@@ -1,0 +1,293 @@
+{{/* KServe's vLLM, and its address for the setting llm_url. The Service is the chart's own, because
+     KServe's is headless or not by the cluster's configuration, and its port differs with that. */}}
+{{- define "parley.kserveName" -}}
+{{- include "parley.component" (dict "root" . "component" "kserve") }}
+{{- end }}
+
+{{- define "parley.kserveURL" -}}
+{{- if .Values.kserve.enabled }}
+{{- printf "http://%s:8080" (include "parley.host" (dict "root" . "component" "llm")) }}
+{{- end }}
+{{- end }}
+
+{{- define "parley.postgresName" -}}
+{{- include "parley.component" (dict "root" . "component" "postgres") }}
+{{- end }}
+
+{{/* Labels of the pods that a component's NetworkPolicy is about. Those that an operator makes
+     carry the operator's. */}}
+{{- define "parley.podLabels" -}}
+{{- if eq .component "kserve" -}}
+serving.kserve.io/inferenceservice: {{ include "parley.kserveName" .root }}
+{{- else if eq .component "postgres" -}}
+cnpg.io/cluster: {{ include "parley.postgresName" .root }}
+{{- else -}}
+{{ include "parley.selectorLabels" . }}
+{{- end }}
+{{- end }}
+
+{{/* parley.peers: components as peers of a NetworkPolicy: (dict "root" $ "components" list) */}}
+{{- define "parley.peers" -}}
+{{- $ours := list }}
+{{- range .components }}
+{{- if has . (list "kserve" "postgres") }}
+- podSelector:
+    matchLabels:
+      {{- include "parley.podLabels" (dict "root" $.root "component" .) | nindent 6 }}
+{{- else }}
+{{- $ours = append $ours . }}
+{{- end }}
+{{- end }}
+{{- with $ours }}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/name: {{ include "parley.name" $.root }}
+      app.kubernetes.io/instance: {{ $.root.Release.Name }}
+    matchExpressions:
+      - {key: app.kubernetes.io/component, operator: In, values: [{{ join ", " . }}]}
+{{- end }}
+{{- end }}
+
+{{/* parley.ports: an edge's ports; all of its protocol where it names none */}}
+{{- define "parley.ports" -}}
+{{- $protocol := .protocol | default "TCP" -}}
+ports:
+{{- range .ports }}
+  - {port: {{ . }}, protocol: {{ $protocol }}}
+{{- else }}
+  - {protocol: {{ $protocol }}}
+{{- end }}
+{{- end }}
+
+{{/* parley.server: the far side of an edge to a server: one of this release, or outside it:
+     (dict "root" $ "component" "qdrant" or "" "port" 6334 "name" "qdrant" "setting" "qdrant.address" "address" "HOST:PORT or URL") */}}
+{{- define "parley.server" -}}
+{{- if .component -}}
+to: [{{ .component }}]
+ports: [{{ .port }}]
+{{- else -}}
+{{- $rule := index .root.Values.networkPolicy .name }}
+{{- $url := urlParse (ternary .address (printf "tcp://%s" .address) (contains "://" .address)) }}
+{{- $host := regexReplaceAll ":[0-9]+$" $url.host "" }}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
+{{- if $rule.cidr -}}
+toPeers: [{ipBlock: {cidr: {{ $rule.cidr }}}}]
+{{- else if $rule.namespace -}}
+toPeers: [{namespaceSelector: {matchLabels: {{ toJson $rule.namespace }}}}]
+{{- else if regexMatch "^[^.]+\\.[^.]+\\.svc(\\.|$)" $host -}}
+toPeers: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 }}}}}]
+{{- else -}}
+{{- fail (printf "networkPolicy.%s: %s is %s, which is outside this release, and a NetworkPolicy cannot name a host: write networkPolicy.%s.cidr (10.1.2.3/32, or 0.0.0.0/0) or networkPolicy.%s.namespace (its labels), or networkPolicy.enabled: false" .name .setting .address .name .name) }}
+{{- end }}
+ports: [{{ $rule.port | default $port }}]
+{{- end }}
+{{- end }}
+
+{{/* parley.edges: who speaks to whom, and why. Both sides' NetworkPolicies are made from this one
+     table. `from` and `to` are components of the release, `fromPeers` and `toPeers` are outside it;
+     an edge whose side is empty is none. */}}
+{{- define "parley.edges" -}}
+{{- $v := .Values }}
+{{- $np := $v.networkPolicy }}
+{{- $workers := list }}
+{{- $serving := dict }}
+{{- $keda := false }}
+{{- range $name, $worker := include "parley.workers" . | fromYaml }}
+{{- $component := printf "worker-%s" $name }}
+{{- $workers = append $workers $component }}
+{{- range $worker.pools }}
+{{- $_ := set $serving . (append (get $serving . | default list) $component) }}
+{{- end }}
+{{- if and $worker.autoscaling.enabled (eq $worker.autoscaling.kind "keda") }}{{ $keda = true }}{{ end }}
+{{- end }}
+{{- $stt := get $serving "stt" | default list }}
+{{- $retrieval := get $serving "retrieval" | default list }}
+{{- $llm := get $serving "llm" | default list }}
+{{- $tts := get $serving "tts" | default list }}
+{{- $avatar := get $serving "avatar" | default list }}
+{{- $action := get $serving "action" | default list }}
+{{- $knowledge := ternary (list "knowledge") list $v.knowledge.enabled }}
+{{- $jobs := concat (ternary (list "setup") list $v.temporal.setup.enabled) (ternary (list "promote") list (eq $v.versioning.kind "promote")) }}
+{{- $renderers := list }}
+{{- range $v.kiosks }}{{ $renderers = append $renderers (printf "avatar-%s" .id) }}{{ end }}
+
+{{- if or $v.ingress.enabled $v.gatewayAPI.enabled $v.istio.enabled }}
+- why: kiosks, by the way in
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.ingressNamespace }}}}]
+  to: [gateway]
+  ports: [8080]
+{{- end }}
+{{- range $np.kioskCIDRs }}
+- why: kiosks
+  fromPeers: [{ipBlock: {cidr: {{ . }}}}]
+  to: [gateway]
+  ports: [8080]
+- why: the avatars' video (WebRTC), from the kiosks
+  fromPeers: [{ipBlock: {cidr: {{ . }}}}]
+  to: {{ toJson $renderers }}
+  protocol: UDP
+- why: the avatars' video (WebRTC), to the kiosks
+  from: {{ toJson $renderers }}
+  toPeers: [{ipBlock: {cidr: {{ . }}}}]
+  protocol: UDP
+{{- end }}
+{{- with $np.clients.gateway }}
+- why: further clients of the gateway
+  fromPeers: {{ toJson . }}
+  to: [gateway]
+  ports: [8080]
+{{- end }}
+- why: the avatars' signalling
+  from: {{ toJson $renderers }}
+  to: [gateway]
+  ports: [8080]
+- why: sound and text of an answer, on the media plane
+  from: {{ concat $stt $llm $tts $avatar | uniq | toJson }}
+  to: [gateway]
+  ports: [8090]
+{{- if $v.tests.enabled }}
+- why: helm test
+  from: [test]
+  to: [gateway]
+  ports: [8080]
+{{- end }}
+{{- if $v.monitoring.serviceMonitor.enabled }}
+- why: Prometheus
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
+  to: [gateway]
+  ports: [8080]
+- why: Prometheus
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
+  to: {{ concat $workers $knowledge | toJson }}
+  ports: [9100]
+{{- end }}
+
+- why: Temporal, for signals, tasks and queries
+  from: {{ concat (list "gateway") $workers $jobs | toJson }}
+  {{- include "parley.server" (dict "root" . "component" (ternary "temporal" "" $v.temporal.devServer.enabled) "port" 7233 "name" "temporal" "setting" "temporal.address" "address" $v.temporal.address) | nindent 2 }}
+{{- if $v.temporal.devServer.enabled }}
+{{- if $keda }}
+- why: KEDA asks for the backlog of the queues
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.kedaNamespace }}}}]
+  to: [temporal]
+  ports: [7233]
+{{- end }}
+{{- if eq $v.versioning.kind "controller" }}
+- why: Temporal's Worker Controller asks which versions have conversations
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.controllerNamespace }}}}]
+  to: [temporal]
+  ports: [7233]
+{{- end }}
+{{- end }}
+
+{{- with include "parley.speechURL" . }}
+- why: speech, to hear and to speak; the gateway asks whether it is up
+  from: {{ concat (list "gateway") $stt $tts | uniq | toJson }}
+  {{- include "parley.server" (dict "root" $ "component" (ternary "speaches" (ternary "speech" "" $v.embeddedSpeech.enabled) $v.speaches.enabled) "port" (ternary 8000 8100 $v.speaches.enabled) "name" "speech" "setting" "speaches.url" "address" .) | nindent 2 }}
+{{- end }}
+
+{{- $thinks := concat $retrieval $knowledge (list "gateway") }}
+{{- if $v.kserve.enabled }}
+- why: vLLM, to think
+  from: {{ toJson $llm }}
+  to: [kserve]
+  ports: [8080]
+{{- else if $v.config.llm_url }}
+- why: the language model, to think
+  from: {{ toJson $llm }}
+  {{- include "parley.server" (dict "root" . "component" "" "name" "llm" "setting" "config.llm_url" "address" $v.config.llm_url) | nindent 2 }}
+{{- else }}
+{{- $thinks = concat $thinks $llm }}
+{{- end }}
+{{- with include "parley.ollamaURL" . }}
+- why: Ollama, to think and to embed; the gateway asks whether it is up
+  from: {{ $thinks | uniq | toJson }}
+  {{- include "parley.server" (dict "root" $ "component" (ternary "ollama" "" $v.ollama.enabled) "port" 11434 "name" "ollama" "setting" "ollama.url" "address" .) | nindent 2 }}
+{{- end }}
+{{- with include "parley.qdrantAddress" . }}
+- why: Qdrant, for the store's knowledge; the gateway asks whether it is up
+  from: {{ concat $retrieval $knowledge (list "gateway") | uniq | toJson }}
+  {{- include "parley.server" (dict "root" $ "component" (ternary "qdrant" "" $v.qdrant.enabled) "port" 6334 "name" "qdrant" "setting" "qdrant.address" "address" .) | nindent 2 }}
+{{- end }}
+{{- range $service, $url := $v.config.action_url | default dict }}
+- why: {{ printf "the action service %s" $service }}
+  from: {{ toJson $action }}
+  {{- include "parley.server" (dict "root" $ "component" "" "name" "action" "setting" (printf "config.action_url.%s" $service) "address" $url) | nindent 2 }}
+{{- end }}
+
+{{- if $v.codec.enabled }}
+- why: the Temporal UI's pages ask for decrypted payloads
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.ingressNamespace }}}}]
+  to: [codec]
+  ports: [8234]
+{{- end }}
+
+{{- if $v.minio.enabled }}
+- why: {{ ternary "models and backups" "backups" $v.kserve.enabled }}
+  from: {{ concat (ternary (list "kserve") list $v.kserve.enabled) (ternary (list "postgres") list (and $v.postgres.enabled $v.postgres.backup.enabled)) | toJson }}
+  to: [minio]
+  ports: [9000]
+{{- with $np.clients.minio }}
+- why: further clients of MinIO
+  fromPeers: {{ toJson . }}
+  to: [minio]
+  ports: [9000]
+{{- end }}
+{{- end }}
+
+{{- if $v.postgres.enabled }}
+- why: replication, and who is primary, among the database's pods
+  from: [postgres]
+  to: [postgres]
+  ports: [5432, 8000]
+- why: the operator asks the instance manager
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.postgresOperatorNamespace }}}}]
+  to: [postgres]
+  ports: [8000]
+- why: the instance manager asks Kubernetes who is primary
+  from: [postgres]
+  toPeers: [{ipBlock: {cidr: {{ $np.kubernetesAPI.cidr }}}}]
+  ports: {{ toJson $np.kubernetesAPI.ports }}
+{{- with $np.clients.postgres }}
+- why: the databases' users
+  fromPeers: {{ toJson . }}
+  to: [postgres]
+  ports: [5432]
+{{- end }}
+{{- if $v.postgres.monitoring }}
+- why: Prometheus
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
+  to: [postgres]
+  ports: [9187]
+{{- end }}
+{{- end }}
+
+{{- if $np.modelDownloads.enabled }}
+- why: models that are not on their volume yet
+  from: {{ concat (ternary (list "ollama") list $v.ollama.enabled) (ternary (list "speaches") list $v.speaches.enabled) (ternary (list "kserve") list $v.kserve.enabled) | toJson }}
+  toPeers: [{ipBlock: {{ dict "cidr" $np.modelDownloads.cidr "except" $np.modelDownloads.except | toJson }}}]
+  ports: [{{ $np.modelDownloads.port }}]
+{{- end }}
+{{- $known := concat (list "gateway" "knowledge" "speaches" "speech" "ollama" "qdrant" "kserve" "postgres" "minio" "temporal" "codec" "setup" "promote") $workers $renderers }}
+{{- range $np.egress }}
+{{- if not (has .component $known) }}
+{{- fail (printf "networkPolicy.egress: %q is no component; write one of %s" .component (join ", " $known)) }}
+{{- end }}
+- why: {{ .why | default "networkPolicy.egress" | quote }}
+  from: [{{ .component }}]
+  {{- if .cidr }}
+  toPeers: [{ipBlock: {cidr: {{ .cidr }}}}]
+  {{- else }}
+  toPeers:
+    -
+      {{- with .namespace }}
+      namespaceSelector: {matchLabels: {{ toJson . }}}
+      {{- end }}
+      {{- with .pods }}
+      podSelector: {matchLabels: {{ toJson . }}}
+      {{- end }}
+  {{- end }}
+  ports: [{{ .port }}]
+  protocol: {{ .protocol | default "TCP" }}
+{{- end }}
+{{- end }}
