@@ -25,7 +25,7 @@ import (
 type end struct {
 	name      string
 	labels    map[string]string // nil: nobody here knows
-	namespace map[string]string // labels of its namespace; nil: outside the cluster
+	namespace map[string]string // labels of its namespace; empty: any; nil: outside the cluster
 	address   netip.Addr        // outside the cluster, where it is known
 	workload  *render.Workload  // nil for what this rendering does not hold
 	made      []corev1.ContainerPort
@@ -277,7 +277,7 @@ func (g grant) toPeer(other end) bool {
 	case p.NamespaceSelector == nil:
 		return other.inRelease() && matches(p.PodSelector, other.labels)
 	default:
-		if other.namespace == nil || !matches(p.NamespaceSelector, other.namespace) {
+		if other.namespace == nil || len(other.namespace) > 0 && !matches(p.NamespaceSelector, other.namespace) {
 			return false
 		}
 		return p.PodSelector == nil || other.labels == nil || matches(p.PodSelector, other.labels)
@@ -346,6 +346,7 @@ func (v *View) needs(ends []end) []need {
 			}
 		}
 	}
+	needs = append(needs, v.needsOfModels(ends)...)
 	needs = append(needs, v.needsFromOutside(ends)...)
 	needs = append(needs, v.needsOfOperators(ends)...)
 	return append(needs, v.needsOfNames(ends, needs)...)
@@ -429,7 +430,7 @@ func (p part) streams() bool {
 	})
 }
 
-var urls = regexp.MustCompile(`\b(?:https?|wss?|grpc)://[A-Za-z0-9.\-]+(?::\d+)?`)
+var urls = regexp.MustCompile(`\b(?:https?|wss?|grpc)://[A-Za-z0-9.\-]+(?::\d+)?|\b[a-z0-9-]+\.[a-z0-9-]+\.svc\.[a-z.]+:\d+`)
 
 // foreignAddresses are the addresses in the arguments and the environment of the
 // containers that do not run parley.
@@ -553,6 +554,9 @@ func (v *View) needsFromOutside(ends []end) []need {
 				}
 			case component == "codec" || component == "temporal":
 				needs = append(needs, need{from: door, to: e, port: p, why: "people's browsers", optional: true})
+				if p.ContainerPort == 7233 {
+					needs = append(needs, v.needsOfScalers(e, p)...)
+				}
 			}
 			needs = append(needs, need{from: monitor, to: e, port: p, why: "Prometheus scrapes it",
 				optional: !slices.ContainsFunc(scraped[e.name], func(s corev1.ContainerPort) bool { return s.ContainerPort == p.ContainerPort })})
@@ -561,14 +565,59 @@ func (v *View) needsFromOutside(ends []end) []need {
 	return needs
 }
 
-// needsOfOperators are what operators' pods need among themselves.
+// needsOfModels are the downloads of the servers that the values give models. They
+// are optional: a store without a way out has its models on its volumes.
+func (v *View) needsOfModels(ends []end) []need {
+	var needs []need
+	for _, e := range ends {
+		component := e.labels["app.kubernetes.io/component"]
+		part, _ := v.Values[component].(map[string]any)
+		models, _ := part["models"].([]any)
+		serves := strings.HasPrefix(e.name, "InferenceService/")
+		if len(models) > 0 || serves {
+			needs = append(needs, need{from: e, to: end{name: "the servers of models"}, port: corev1.ContainerPort{ContainerPort: 443}, why: "downloads models", optional: true})
+		}
+		for _, to := range ends {
+			for _, port := range to.allPorts() {
+				if serves && to.labels["app.kubernetes.io/component"] == "minio" && port.Name != "console" {
+					needs = append(needs, need{from: e, to: to, port: port, why: "its model may be there", optional: true})
+				}
+			}
+		}
+	}
+	return needs
+}
+
+// needsOfScalers are those of the operators that ask Temporal itself, wherever they
+// are: KEDA how long the queues are, the Worker Controller which versions drain.
+func (v *View) needsOfScalers(temporal end, port corev1.ContainerPort) []need {
+	var needs []need
+	for _, o := range v.Objects {
+		if o.Kind() == "ScaledObject" || o.Kind() == "WorkerDeployment" {
+			needs = append(needs, need{from: anywhere, to: temporal, port: port, why: o.String() + ": its operator asks Temporal"})
+		}
+	}
+	return needs
+}
+
+// anywhere is another namespace of the cluster, and nobody here knows which.
+var anywhere = end{name: "another namespace", namespace: map[string]string{}}
+
+// needsOfOperators are what the pods that an operator makes need: CloudNativePG's
+// instances follow one another, talk to the API server, and are looked after by
+// the operator in its own namespace; what keeps its data there is anywhere.
 func (v *View) needsOfOperators(ends []end) []need {
 	var needs []need
 	for _, e := range ends {
-		if strings.HasPrefix(e.name, "Cluster/") {
-			for _, p := range e.made {
-				needs = append(needs, need{from: e, to: e, port: p, why: "PostgreSQL's instances follow one another", optional: p.Name == "metrics"})
-			}
+		if !strings.HasPrefix(e.name, "Cluster/") {
+			continue
+		}
+		for _, p := range e.made {
+			needs = append(needs, need{from: e, to: e, port: p, why: "PostgreSQL's instances follow one another", optional: p.Name == "metrics"},
+				need{from: anywhere, to: e, port: p, why: "the operator, and who keeps its data there", optional: true})
+		}
+		for _, port := range []int32{443, 6443} {
+			needs = append(needs, need{from: e, to: end{name: "the API server"}, port: corev1.ContainerPort{ContainerPort: port}, why: "its instance manager", optional: true})
 		}
 	}
 	return needs

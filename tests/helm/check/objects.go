@@ -551,7 +551,7 @@ func immutableFields(o render.Object) []string {
 	case "Service":
 		return []string{"spec.clusterIP"}
 	case "PersistentVolumeClaim":
-		return []string{"spec.accessModes", "spec.storageClassName", "spec.volumeName"}
+		return []string{"spec.accessModes", "spec.volumeName"} // its class and size are a store's own
 	case "RoleBinding":
 		return []string{"roleRef"}
 	}

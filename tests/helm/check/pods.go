@@ -19,16 +19,23 @@ import (
 // An Exception lets one part be other than the rule, and says why. Unused ones are
 // reported by Unused, so that none outlives its reason.
 type Exception struct {
-	Component string // as in app.kubernetes.io/component
+	Component string // as in app.kubernetes.io/component; may end in * for several
 	Rule      string // "read-only root", "probes", …
 	Reason    string
 }
 
 // Exceptions are the parts that are other than the rule on purpose.
-var Exceptions = []Exception{}
+var Exceptions = []Exception{
+	{"knowledge", "surge", "two that keep the same collections would undo each other's work; nobody waits for it"},
+	{"avatar-*", "surge", "one renderer for each kiosk: a second one would take its place at the gateway before it is ready"},
+	{"minio", "surge", "two servers on one volume would spoil it, and without a volume there is nothing to keep up"},
+}
 
 func (v *View) excepted(w render.Workload, rule string) bool {
-	return slices.ContainsFunc(Exceptions, func(e Exception) bool { return e.Component == w.Component() && e.Rule == rule })
+	return slices.ContainsFunc(Exceptions, func(e Exception) bool {
+		prefix, many := strings.CutSuffix(e.Component, "*")
+		return e.Rule == rule && (e.Component == w.Component() || many && strings.HasPrefix(w.Component(), prefix))
+	})
 }
 
 // security: every pod is what the "restricted" Pod Security Standard asks for, and

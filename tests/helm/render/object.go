@@ -154,7 +154,9 @@ func (r *Rendering) Workloads() ([]Workload, error) {
 func (w Workload) Component() string { return w.Pod.Labels["app.kubernetes.io/component"] }
 
 // OneShot is whether the pods end by themselves.
-func (w Workload) OneShot() bool { return w.Kind() == "Job" || w.Kind() == "CronJob" || w.Kind() == "Pod" }
+func (w Workload) OneShot() bool {
+	return w.Kind() == "Job" || w.Kind() == "CronJob" || w.Kind() == "Pod"
+}
 
 // Containers are all of a pod's containers, those that begin first first.
 func (w Workload) Containers() []corev1.Container {
