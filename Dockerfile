@@ -18,7 +18,7 @@ ARG TARGETARCH
 ARG VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -buildvcs=false -ldflags "-s -w -X main.release=$VERSION" -o /out/parley ./cmd/parley
-# The folder of the embedded index, where no Qdrant is named.
+# The working folder: the embedded index lies in it where no Qdrant is named.
 RUN mkdir -p /out/data
 
 FROM ${BASE_IMAGE}
@@ -32,7 +32,6 @@ LABEL org.opencontainers.image.title="Parley" \
 COPY --from=build /out/parley /usr/local/bin/parley
 COPY --from=build --chown=65532:65532 /out/data /var/lib/parley
 COPY examples /usr/share/parley/examples
-ENV PARLEY_DATA=/var/lib/parley
 # Distroless calls this user nonroot; Kubernetes' runAsNonRoot needs its number.
 USER 65532:65532
 WORKDIR /var/lib/parley
