@@ -280,9 +280,9 @@ func sources(t *testing.T, tags string) []string {
 	files := []string{"go.mod", "go.sum"}
 	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
 		var p struct {
-			Dir                                            string
-			Standard                                       bool
-			Module                                         *struct{ Main bool }
+			Dir                                           string
+			Standard                                      bool
+			Module                                        *struct{ Main bool }
 			GoFiles, CgoFiles, CFiles, HFiles, EmbedFiles []string
 		}
 		require.NoError(t, decoder.Decode(&p))
