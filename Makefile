@@ -4,6 +4,7 @@ GO        ?= go
 TAGS      := pocketsphinx
 BIN       := bin/parley
 STORE     ?= examples/hardware-store
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export GOFLAGS := -buildvcs=false
 
 # Debian's packages: speech in and out for the embedded default, and a browser
@@ -11,7 +12,7 @@ export GOFLAGS := -buildvcs=false
 RUN_PACKAGES  := gcc libc6-dev pkg-config flite espeak-ng libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us
 TEST_PACKAGES := $(RUN_PACKAGES) chromium python3
 
-.PHONY: help run build test lint bench fuzz generate kiosk packages test-packages
+.PHONY: help run build test lint bench fuzz generate kiosk image sbom compose-secrets packages test-packages
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,18 @@ generate: ## the media plane's Go code, from media/media.proto (needs protoc)
 
 kiosk: ## the kiosk page's bundle, from its TypeScript (needs node)
 	@cd kiosk && npm ci --no-audit --no-fund && npm run build
+
+image: ## the images ghcr.io/praesenz/parley and parley-speech, by docker, podman or buildah (BUILD_FLAGS=…)
+	@VERSION=$(VERSION) deploy/build-images
+
+sbom: ## the bill of materials of the image's binary, dist/parley.cdx.json
+	@mkdir -p dist
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/parley-static ./cmd/parley
+	@cd tools && $(GO) run ./sbom ../bin/parley-static $(VERSION) >../dist/parley.cdx.json
+	@echo dist/parley.cdx.json
+
+compose-secrets: ## the secrets of compose.yaml that are missing
+	@deploy/compose/make-secrets
 
 packages:
 	@tests/packages $(RUN_PACKAGES)

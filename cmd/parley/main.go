@@ -41,11 +41,18 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(devCommand(), gatewayCommand(), workerCommand(), speechCommand(), tokenCommand(), flowCommand(), kbCommand(), handoffCommand(), configCommand())
+	root.AddCommand(devCommand(), gatewayCommand(), workerCommand(), speechCommand(), tokenCommand(), flowCommand(), kbCommand(), handoffCommand(), configCommand(), healthCommand())
 	return root
 }
 
+// release is the version that an image is built as, by -ldflags "-X main.release=…":
+// its build has no repository to read one from.
+var release string
+
 func version() string {
+	if release != "" {
+		return release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
