@@ -167,14 +167,13 @@ func (p *Pack) checkKeys() error {
 
 // configMap is the chart's ConfigMap in which a path lies.
 func configMap(name string) string {
-	top, _, _ := strings.Cut(name, "/")
-	switch top {
-	case File, "flows", flow.PublishedDir, ActionsDir:
-		return "flows"
+	switch top, _, _ := strings.Cut(name, "/"); top {
 	case "prompts":
 		return "prompts"
+	case "kb", "media":
+		return "kb"
 	}
-	return "kb"
+	return "flows"
 }
 
 // checkSize reports what is too large for a ConfigMap or for a Helm release.

@@ -258,6 +258,9 @@ func (c change) show(name string, colour bool) []byte {
 	}
 	for line := range strings.Lines(text) {
 		code := map[byte]string{'+': "32", '-': "31", '@': "36"}[line[0]]
+		if strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "+++ ") {
+			code = "1"
+		}
 		if code == "" {
 			b.WriteString(line)
 		} else {

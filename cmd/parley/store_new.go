@@ -227,6 +227,7 @@ type storeTemplate struct {
 	LLMKey                  bool
 	SecretKeys              []string
 	MadeSecrets             []string // those of them that are random
+	MoreSecrets             bool     // whether there are more than the chart's own
 	Avatar                  *image   // nil: the browser draws it
 }
 
@@ -270,8 +271,8 @@ func (a *storeAnswers) fill(name string) (storeTemplate, error) {
 		IngressClass: a.ingressClass, IngressNamespace: a.ingressNamespace,
 		GPUs: gpus, Temporal: a.temporal, UsualTemporal: usualTemporal, UsualModel: usualModel, TemporalDev: a.temporal == temporalDev,
 		LLM: a.llm, LLMURL: a.llmURL, LLMModel: a.llmModel, LLMKey: a.llm == llmOpenAI,
-		MadeSecrets: madeSecrets, SecretKeys: slices.Clone(madeSecrets),
-		Avatar: parseImage(a.avatarImage),
+		MadeSecrets: slices.Clone(madeSecrets),
+		Avatar:      parseImage(a.avatarImage),
 	}
 	if rest, ok := strings.CutPrefix(a.chart, "oci://"); ok {
 		t.ChartOCI = true // ArgoCD names an OCI registry without its scheme
@@ -294,8 +295,15 @@ func (a *storeAnswers) fill(name string) (storeTemplate, error) {
 			return storeTemplate{}, err
 		}
 		t.LLMOutside = outside(u.Hostname())
+	}
+	if gpus == 0 { // the embedded speech server serves who has its token
+		t.MadeSecrets = append(t.MadeSecrets, "speech_key")
+	}
+	t.SecretKeys = slices.Clone(t.MadeSecrets)
+	if t.LLMKey {
 		t.SecretKeys = append(t.SecretKeys, "llm_key")
 	}
+	t.MoreSecrets = len(t.SecretKeys) > len(madeSecrets)
 	need := 1 // speaches
 	if a.llm == "ollama" {
 		need++
