@@ -156,13 +156,13 @@ func Read(dir string) (*Store, error) {
 		return nil, &InvalidError{File: path, Faults: faults}
 	}
 	if s.TimeZone == "" {
-		s.TimeZone = machineZone()
+		s.TimeZone = MachineZone()
 	}
 	return s, nil
 }
 
-// machineZone is the IANA name of the machine's time zone, or UTC.
-func machineZone() string {
+// MachineZone is the IANA name of the machine's time zone, or UTC.
+func MachineZone() string {
 	if zone, ok := os.LookupEnv("TZ"); ok && zone != "" {
 		return strings.TrimPrefix(zone, ":")
 	}

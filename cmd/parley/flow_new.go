@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -119,38 +120,52 @@ func newFlow(name string, o newOptions) ([]string, error) {
 	if known := folder.collections; len(known) > 0 && !slices.Contains(known, collection) {
 		collection = known[0]
 	}
-	files := []struct{ from, to string }{
-		{"flow.yaml", "flows/" + name + ".yaml"},
-		{"test.yaml", "tests/" + name + "/" + name + ".yaml"},
-	}
-	for _, lang := range o.languages {
-		files = append(files, struct{ from, to string }{lang + ".yaml", "prompts/" + name + "/" + lang + ".yaml"})
+	files, err := flowFiles(name, collection, o)
+	if err != nil {
+		return nil, err
 	}
 	var written []string
-	for _, f := range files { // all or nothing, as far as what is there already goes
-		to := filepath.Join(o.dir, filepath.FromSlash(f.to))
+	for _, to := range slices.Sorted(maps.Keys(files)) { // all or nothing, as far as what is there already goes
+		to = filepath.Join(o.dir, filepath.FromSlash(to))
 		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%s is there already; name the new flow otherwise", to)
 		}
 		written = append(written, to)
 	}
-	values := struct {
-		Name, Default, All, Collection string
-		Several                        bool
-	}{name, o.languages[0], strings.Join(o.languages, ", "), collection, len(o.languages) > 1}
-	for i, f := range files {
-		text, err := fillTemplate(path.Join("templates", o.template, f.from), o.languages[0], values)
-		if err != nil {
-			return nil, err
-		}
+	for i, to := range slices.Sorted(maps.Keys(files)) {
 		if err := os.MkdirAll(filepath.Dir(written[i]), 0o755); err != nil { //nolint:gosec // a flow is for everyone
 			return nil, fmt.Errorf("write the flow: %w", err)
 		}
-		if err := writeNew(written[i], text); err != nil {
+		if err := writeNew(written[i], files[to]); err != nil {
 			return nil, fmt.Errorf("write the flow: %w", err)
 		}
 	}
 	return written, nil
+}
+
+// flowFiles are the files of a new flow, by path in a store's folder. Its searches
+// go to a collection of that store.
+func flowFiles(name, collection string, o newOptions) (map[string][]byte, error) {
+	from := map[string]string{
+		"flows/" + name + ".yaml":              "flow.yaml",
+		"tests/" + name + "/" + name + ".yaml": "test.yaml",
+	}
+	for _, lang := range o.languages {
+		from["prompts/"+name+"/"+lang+".yaml"] = lang + ".yaml"
+	}
+	values := struct {
+		Name, Default, All, Collection string
+		Several                        bool
+	}{name, o.languages[0], strings.Join(o.languages, ", "), collection, len(o.languages) > 1}
+	files := map[string][]byte{}
+	for to, file := range from {
+		text, err := fillTemplate(path.Join("templates", o.template, file), o.languages[0], values)
+		if err != nil {
+			return nil, err
+		}
+		files[to] = text
+	}
+	return files, nil
 }
 
 // fillTemplate fills one of the embedded files in. `pick` chooses the words of
@@ -193,7 +208,7 @@ func tellNew(out io.Writer, files []string) error {
 	for _, f := range files {
 		fmt.Fprintf(&b, "wrote %s\n", f)
 	}
-	fmt.Fprintf(&b, "\ntalk to it:  parley flow chat %s\ntest it:     parley flow test %s\n", files[0], files[1])
+	fmt.Fprintf(&b, "\ntalk to it:  parley flow chat %s\ntest it:     parley flow test %s\n", files[0], files[len(files)-1]) // they are sorted
 	_, err := io.WriteString(out, b.String())
 	return err
 }

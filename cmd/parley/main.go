@@ -41,7 +41,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(devCommand(), gatewayCommand(), workerCommand(), speechCommand(), tokenCommand(), flowCommand(), kbCommand(), handoffCommand(), configCommand(), healthCommand())
+	root.AddCommand(devCommand(), gatewayCommand(), workerCommand(), speechCommand(), tokenCommand(), flowCommand(), kbCommand(), handoffCommand(), configCommand(), healthCommand(), storeCommand())
 	return root
 }
 
