@@ -175,11 +175,14 @@ resourceClaims:
 {{- toYaml $r }}
 {{- end }}
 
-{{/* parley.strategy: GPU pods never surge, as all GPUs may be taken; the others do. */}}
+{{/* parley.strategy: GPU pods never surge, as all GPUs may be taken, nor do those with
+     a volume, which is one pod's; the others do. */}}
 {{- define "parley.strategy" -}}
+{{- $gpu := and .part.gpu .part.gpu.enabled (or .part.gpu.claimTemplate (gt (int .part.gpu.count) 0)) }}
+{{- $volume := and .part.persistence .part.persistence.enabled -}}
 type: RollingUpdate
 rollingUpdate:
-{{- if and .part.gpu .part.gpu.enabled (or .part.gpu.claimTemplate (gt (int .part.gpu.count) 0)) }}
+{{- if or $gpu $volume }}
   maxSurge: 0
   maxUnavailable: 1
 {{- else }}
