@@ -117,6 +117,12 @@ ports: [{{ $rule.port | default $port }}]
   to: [gateway]
   ports: [8080]
 {{- end }}
+{{- if and (ne $v.gateway.service.type "ClusterIP") (not $np.kioskCIDRs) }}
+- why: kiosks, by a Service that is open to the outside
+  fromPeers: [{ipBlock: {cidr: 0.0.0.0/0}}, {ipBlock: {cidr: "::/0"}}]
+  to: [gateway]
+  ports: [8080]
+{{- end }}
 {{- range $np.kioskCIDRs }}
 - why: kiosks
   fromPeers: [{ipBlock: {cidr: {{ . }}}}]
