@@ -362,6 +362,9 @@ func references(v *View) {
 			}
 		}
 		if a := spec.ServiceAccountName; a == "" {
+			if spec.AutomountServiceAccountToken != nil && !*spec.AutomountServiceAccountToken {
+				continue // whoever it is, it cannot say so
+			}
 			v.faultf(w, "names no service account, so it runs as the namespace's default: say parley.serviceAccountName")
 		} else if _, ok := v.byName["ServiceAccount/"+a]; !ok && !known["ServiceAccount/"+a] {
 			v.faultf(w, "service account %q is neither rendered nor serviceAccount.name of the values", a)

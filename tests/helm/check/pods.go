@@ -28,6 +28,8 @@ type Exception struct {
 var Exceptions = []Exception{
 	{"knowledge", "surge", "two that keep the same collections would undo each other's work; nobody waits for it"},
 	{"avatar-*", "surge", "one renderer for each kiosk: a second one would take its place at the gateway before it is ready"},
+	{"ollama", "surge", "two would hold the same models beside one another, for which a node may lack the memory"},
+	{"speaches", "surge", "two would hold the same models beside one another, for which a node may lack the memory"},
 	{"minio", "surge", "two servers on one volume would spoil it, and without a volume there is nothing to keep up"},
 }
 
