@@ -371,6 +371,9 @@ func TestHealthReadyAndDrain(t *testing.T) {
 	b.Drain(t.Context())
 	k.expect("move", nil)
 	k.expectClose(wire.CloseRestart)
+	if want := `kiosk_connected{kiosk="k1",store="s1"} 0` + "\n"; !strings.Contains(get(t, b, "/metrics"), want) {
+		t.Errorf("/metrics does not say %s", want)
+	}
 	resp, err := http.Get("http://" + b.Addr() + "/ready")
 	if err != nil {
 		t.Fatal(err)

@@ -41,8 +41,8 @@ func work(ctx context.Context, c *config.Config, pools []activities.Pool, index 
 	if serves(pools, activities.PoolSTT) {
 		t, err := stt.New(stt.Config{
 			BaseURL: c.Speech, Key: string(c.SpeechKey), Model: c.STTModel,
-			OnTranscribed: func(store string, confidence float64) {
-				meters.STTConfidence.WithLabelValues(store).Observe(confidence)
+			OnTranscribed: func(store, kiosk string, confidence float64) {
+				meters.STTConfidence.WithLabelValues(store, kiosk).Observe(confidence)
 			},
 		}, gateways, logger)
 		faults = append(faults, err)
