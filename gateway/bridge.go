@@ -297,6 +297,15 @@ func (g *Gateway) await(w *watch, store, kiosk string) {
 	}
 }
 
+// Outcomes of conversations that did not come to an end of their own; all others
+// are the flow's words.
+const (
+	outcomeTerminated = "terminated"
+	outcomeCancelled  = "cancelled"
+	outcomeTimedOut   = "timed_out"
+	outcomeFailed     = "failed"
+)
+
 // outcome waits for a run, and those that continue it, to end; last is the last
 // of them.
 func (g *Gateway) outcome(id, run string) (outcome, last string) {
@@ -315,13 +324,13 @@ func (g *Gateway) outcome(id, run string) (outcome, last string) {
 		case err == nil:
 			return sum.Outcome, last
 		case errors.As(err, &terminated):
-			return "terminated", last
+			return outcomeTerminated, last
 		case errors.As(err, &cancelled):
-			return "cancelled", last
+			return outcomeCancelled, last
 		case errors.As(err, &late):
-			return "timed_out", last
+			return outcomeTimedOut, last
 		case errors.As(err, &failed), errors.As(err, &none):
-			return "failed", last
+			return outcomeFailed, last
 		}
 		// Temporal is away; the conversation is not over for that.
 		select {

@@ -49,6 +49,8 @@ type Config struct {
 	// knows every kiosk that has a token, by its id.
 	About func(ctx context.Context, store, kiosk string) (About, error)
 	// Probe tells what /health and /ready answer; nil: nothing is there to probe.
+	// Once it was ready, the gateway stays ready: a kiosk whose gateway has lost a
+	// server is told so by voice, a kiosk without a gateway is silent.
 	Probe func(ctx context.Context) Probe
 
 	// Store is whose staff and whose events this gateway takes; needed with either
@@ -86,7 +88,7 @@ var ErrUnknownKiosk = errors.New("unknown kiosk")
 type Probe struct {
 	GPU, ModelLoaded bool
 	Ready            bool
-	Qdrant, Ollama   string // "connected", "embedded", or what is wrong
+	Qdrant, Ollama   string // "connected", "embedded", "not used" or "unreachable"
 }
 
 // Temporal is what the gateway needs of a client.Client.
@@ -133,7 +135,8 @@ type Gateway struct {
 	conns    map[*conn]struct{}
 	watches  map[string]*watch // by workflow id
 
-	probed probeCache
+	probed   probeCache
+	wasReady atomic.Bool // once is enough; see Config.Probe
 
 	staff, events *door // nil: not there
 	desk          desk
@@ -186,6 +189,12 @@ func New(cfg Config) (*Gateway, error) {
 	m, err := newMeters(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if cfg.Store != "" {
+		// From zero, or a rate would not see the first of each.
+		for _, outcome := range []string{outcomeFailed, outcomeTimedOut, outcomeTerminated, outcomeCancelled} {
+			cfg.Metrics.Conversations.WithLabelValues(cfg.Store, outcome)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Gateway{
@@ -378,6 +387,7 @@ func (g *Gateway) admit(c *conn) (*session, error) {
 		old.replace()
 	}
 	g.cfg.Metrics.ActiveSessions.Set(float64(len(g.conns)))
+	g.cfg.Metrics.Connected.WithLabelValues(c.store, c.kiosk).Inc()
 	return s, nil
 }
 
@@ -425,8 +435,12 @@ func (g *Gateway) forget(s *session) {
 func (g *Gateway) dismiss(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if _, admitted := g.conns[c]; !admitted {
+		return
+	}
 	delete(g.conns, c)
 	g.cfg.Metrics.ActiveSessions.Set(float64(len(g.conns)))
+	g.cfg.Metrics.Connected.WithLabelValues(c.store, c.kiosk).Dec()
 }
 
 // find gives the session of a media call.

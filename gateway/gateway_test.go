@@ -628,8 +628,9 @@ func TestAnAnswerIsPlayed(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"kiosk_conversations_total":           `kiosk_conversations_total{outcome="resolved",store="s1"} 1`,
-		"kiosk_response_time_seconds":         `kiosk_response_time_seconds_count{store="s1"} 1`,
+		"kiosk_response_time_seconds":         `kiosk_response_time_seconds_count{kiosk="k1",store="s1"} 1`,
 		"kiosk_active_sessions":               "kiosk_active_sessions 1",
+		"kiosk_connected":                     `kiosk_connected{kiosk="k1",store="s1"} 1`,
 		"parley_gateway_frames_sent_total":    fmt.Sprintf("parley_gateway_frames_sent_total %d", len(k.heard())),
 		"parley_gateway_signals_total typed":  `parley_gateway_signals_total{kind="typed",result="accepted"} 1`,
 		"parley_gateway_signals_total joined": `parley_gateway_signals_total{kind="joined",result="accepted"} 1`,

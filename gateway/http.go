@@ -159,7 +159,10 @@ func (g *Gateway) health(c *gin.Context) {
 
 func (g *Gateway) ready(c *gin.Context) {
 	p := g.probed.get(c.Request.Context(), g.cfg.Probe)
-	ready := p.Ready && !g.drained.Load()
+	if p.Ready {
+		g.wasReady.Store(true)
+	}
+	ready := g.wasReady.Load() && !g.drained.Load()
 	code := http.StatusOK
 	if !ready {
 		code = http.StatusServiceUnavailable

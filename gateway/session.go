@@ -795,7 +795,7 @@ func (s *session) next(c sink, now time.Time, buf []byte) ([]byte, time.Duration
 	if frame != nil {
 		s.g.meters.framesOut.Inc()
 		if !s.askedAt.IsZero() {
-			s.g.cfg.Metrics.ResponseTime.WithLabelValues(s.store).Observe(now.Sub(s.askedAt).Seconds())
+			s.g.cfg.Metrics.ResponseTime.WithLabelValues(s.store, s.kiosk).Observe(now.Sub(s.askedAt).Seconds())
 			s.askedAt = time.Time{}
 		}
 		return frame, 0

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc/codes"
@@ -371,6 +374,9 @@ func TestHealthReadyAndDrain(t *testing.T) {
 	b.Drain(t.Context())
 	k.expect("move", nil)
 	k.expectClose(wire.CloseRestart)
+	if want := `kiosk_connected{kiosk="k1",store="s1"} 0` + "\n"; !strings.Contains(get(t, b, "/metrics"), want) {
+		t.Errorf("/metrics does not say %s", want)
+	}
 	resp, err := http.Get("http://" + b.Addr() + "/ready")
 	if err != nil {
 		t.Fatal(err)
@@ -382,6 +388,42 @@ func TestHealthReadyAndDrain(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err != nil || !strings.HasPrefix(string(body), `{"ready":false`) {
 		t.Errorf("/ready while draining: %s, %v", body, err)
 	}
+}
+
+// TestReadyOnceReadyStaysSo: a kiosk with a gateway can apologise; without one it
+// is silent.
+func TestReadyOnceReadyStaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &Gateway{}
+		probe := Probe{Qdrant: "unreachable", Ollama: "not used"}
+		g.cfg.Probe = func(context.Context) Probe { return probe }
+		ask := func() (int, string) {
+			t.Helper()
+			time.Sleep(probeFresh + 1) // the fake clock's
+			w := httptest.NewRecorder()
+			c, _ := gin.CreateTestContext(w)
+			c.Request = httptest.NewRequest("GET", "/ready", nil)
+			g.ready(c)
+			return w.Code, w.Body.String()
+		}
+		for _, is := range []struct {
+			qdrant     string
+			up, drains bool
+			code       int
+			body       string
+		}{
+			{"unreachable", false, false, 503, `{"ready":false,"qdrant":"unreachable","ollama":"not used"}`},
+			{"connected", true, false, 200, `{"ready":true,"qdrant":"connected","ollama":"not used"}`},
+			{"unreachable", false, false, 200, `{"ready":true,"qdrant":"unreachable","ollama":"not used"}`},
+			{"connected", true, true, 503, `{"ready":false,"qdrant":"connected","ollama":"not used"}`},
+		} {
+			probe.Qdrant, probe.Ready = is.qdrant, is.up
+			g.drained.Store(is.drains)
+			if code, body := ask(); code != is.code || body != is.body {
+				t.Errorf("%+v: %d %s", is, code, body)
+			}
+		}
+	})
 }
 
 func TestNewNamesEveryFault(t *testing.T) {

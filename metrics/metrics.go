@@ -7,18 +7,32 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
+// NewRegistry makes a process's registry, with what Go, the process and the build
+// tell of themselves.
+func NewRegistry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector(),
+	)
+	return reg
+}
+
 // Metrics is what gateway and workers observe. The label `store` tells the
-// stores of one cluster apart.
+// stores of one cluster apart; `kiosk` is where a bad kiosk must be found among
+// good ones, and costs some thirty series for each kiosk.
 type Metrics struct {
 	// Conversations counts conversations that have ended, by store and outcome:
 	// the flow's own word, or terminated, cancelled, timed_out, failed.
 	Conversations *prometheus.CounterVec
 	// ResponseTime is the time in seconds from the end of what a customer said,
-	// typed or touched to the first audio frame of the answer, by store.
+	// typed or touched to the first audio frame of the answer, by store and kiosk.
 	ResponseTime *prometheus.HistogramVec
-	// STTConfidence is the confidence (0..1) of each transcript, by store.
+	// STTConfidence is the confidence (0..1) of each transcript, by store and kiosk.
 	STTConfidence *prometheus.HistogramVec
 	// RAGChunks is the number of passages that the last search found, by store.
 	RAGChunks *prometheus.GaugeVec
@@ -31,6 +45,9 @@ type Metrics struct {
 	ActionTime *prometheus.HistogramVec
 	// ActiveSessions is the number of kiosks that are connected.
 	ActiveSessions prometheus.Gauge
+	// Connected is the number of a kiosk's connections, by store and kiosk: 1, or
+	// 0 once it has gone. A kiosk that this gateway has never seen is not in it.
+	Connected *prometheus.GaugeVec
 }
 
 // New registers the metrics. It fails when reg already has one of them.
@@ -45,12 +62,12 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "From the end of what a customer said, typed or touched to the answer's first audio frame.",
 			// Up to 15 s, where the stores' alert on response time lies, and beyond.
 			Buckets: []float64{.05, .1, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 8, 15, 30},
-		}, []string{"store"}),
+		}, []string{"store", "kiosk"}),
 		STTConfidence: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kiosk_stt_confidence",
 			Help:    "Confidence of transcripts, 0 to 1.",
 			Buckets: prometheus.LinearBuckets(.1, .1, 10),
-		}, []string{"store"}),
+		}, []string{"store", "kiosk"}),
 		RAGChunks: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kiosk_rag_chunks_retrieved",
 			Help: "Passages found by the last search.",
@@ -69,9 +86,13 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 			Name: "kiosk_active_sessions",
 			Help: "Kiosks that are connected.",
 		}),
+		Connected: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kiosk_connected",
+			Help: "A kiosk's connections: 1, or 0 once it has gone.",
+		}, []string{"store", "kiosk"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.ActionTime, m.ActiveSessions} {
+	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.ActionTime, m.ActiveSessions, m.Connected} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -42,7 +42,7 @@ type Config struct {
 	// for silence. 0: -55.
 	NoiseFloor float64
 	// OnTranscribed observes the confidence of every transcript with words in it.
-	OnTranscribed func(store string, confidence float64)
+	OnTranscribed func(store, kiosk string, confidence float64)
 }
 
 // Validate reports every fault at once.
@@ -122,7 +122,7 @@ func (t *Transcriber) Transcribe(ctx context.Context, in activities.TranscribeIn
 		return result, nil
 	}
 	if t.config.OnTranscribed != nil {
-		t.config.OnTranscribed(in.Place.Store, result.Confidence)
+		t.config.OnTranscribed(in.Place.Store, in.Place.Kiosk, result.Confidence)
 	}
 	t.caption(ctx, gateway, in, result)
 	return result, nil

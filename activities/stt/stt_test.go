@@ -50,9 +50,9 @@ func newScene(t *testing.T, speech stub.Config, fail map[string]codes.Code) *sce
 		BaseURL: s.server.URL,
 		Model:   "ears",
 		Timeout: time.Second,
-		OnTranscribed: func(store string, confidence float64) {
-			if store != "s1" {
-				t.Errorf("observed for store %q", store)
+		OnTranscribed: func(store, kiosk string, confidence float64) {
+			if store != "s1" || kiosk != "k1" {
+				t.Errorf("observed for store %q, kiosk %q", store, kiosk)
 			}
 			s.confidence = append(s.confidence, confidence)
 		},

@@ -15,8 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"github.com/praesenz/parley/config"
@@ -126,7 +124,8 @@ func dev(ctx context.Context, c *config.Config, logger *slog.Logger, out io.Writ
 		}
 	}
 
-	temporal, err := dialTemporal(ctx, c, gone, logger)
+	registry := metrics.NewRegistry()
+	temporal, err := dialTemporal(ctx, c, gone, registry, logger)
 	if err != nil {
 		if server != nil {
 			return fmt.Errorf("%w; it wrote:\n%s", err, tail(server.log))
@@ -148,8 +147,6 @@ func dev(ctx context.Context, c *config.Config, logger *slog.Logger, out io.Writ
 	}
 
 	// Gateway.
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	meters, err := metrics.New(registry)
 	if err != nil {
 		return err

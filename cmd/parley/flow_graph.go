@@ -152,7 +152,7 @@ func readTaken(file string) (map[string]int, error) {
 func askConversation(ctx context.Context, o graphOptions) (*flow.Plan, map[string]int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, conversationTimeout, fmt.Errorf("no answer within %s", conversationTimeout))
 	defer cancel()
-	c, err := dialTemporal(ctx, o.config, nil, slog.New(slog.DiscardHandler))
+	c, err := dialTemporal(ctx, o.config, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -145,7 +145,7 @@ func temporalForTest(ctx context.Context, t *testing.T) (client.Client, string) 
 	}
 	t.Cleanup(server.stop)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	c, err := dialTemporal(ctx, &config.Config{Temporal: address, Namespace: "default"}, server.exited, slog.New(slog.DiscardHandler))
+	c, err := dialTemporal(ctx, &config.Config{Temporal: address, Namespace: "default"}, server.exited, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ollama/ollama/api"
@@ -41,8 +42,8 @@ func work(ctx context.Context, c *config.Config, pools []activities.Pool, index 
 	if serves(pools, activities.PoolSTT) {
 		t, err := stt.New(stt.Config{
 			BaseURL: c.Speech, Key: string(c.SpeechKey), Model: c.STTModel,
-			OnTranscribed: func(store string, confidence float64) {
-				meters.STTConfidence.WithLabelValues(store).Observe(confidence)
+			OnTranscribed: func(store, kiosk string, confidence float64) {
+				meters.STTConfidence.WithLabelValues(store, kiosk).Observe(confidence)
 			},
 		}, gateways, logger)
 		faults = append(faults, err)
@@ -200,7 +201,10 @@ func about(s *store.Store) func(context.Context, string, string) (gateway.About,
 
 // probe says how the servers behind the workers are, for /health and /ready. gpu
 // is whether this machine has one: /dev/nvidiactl is there when the driver is.
+// Ollama may be away where it need not be there; when it never answered, it is
+// not used.
 func probe(c *config.Config, index retrieval.Index) func(context.Context) gateway.Probe {
+	var ollamaSeen atomic.Bool
 	return func(ctx context.Context) gateway.Probe {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -214,13 +218,17 @@ func probe(c *config.Config, index retrieval.Index) func(context.Context) gatewa
 				p.Qdrant, p.Ready = "unreachable", false
 			}
 		}
-		switch c.LLM {
-		case "auto", "ollama":
+		if c.Ollama == "" {
+			return p
+		}
+		needed := c.LLM == llm.Ollama
+		switch err := ollamaUp(ctx, c.Ollama); {
+		case err == nil:
+			ollamaSeen.Store(true)
 			p.Ollama = "connected"
-			if err := ollamaUp(ctx, c.Ollama); err != nil {
-				p.Ollama = "unreachable"
-				p.Ready = p.Ready && c.LLM == "auto" // which has its fallback
-			}
+		case needed || ollamaSeen.Load():
+			p.Ollama = "unreachable"
+			p.Ready = p.Ready && !needed
 		}
 		return p
 	}

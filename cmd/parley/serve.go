@@ -49,7 +49,8 @@ present. ` + settingsHelp,
 			if err != nil {
 				return err
 			}
-			client, err := dialTemporal(ctx, c, nil, logger)
+			registry := metrics.NewRegistry()
+			client, err := dialTemporal(ctx, c, nil, registry, logger)
 			if err != nil {
 				return err
 			}
@@ -59,7 +60,6 @@ present. ` + settingsHelp,
 				return err
 			}
 			defer index.close()
-			registry := prometheus.NewRegistry()
 			meters, err := metrics.New(registry)
 			if err != nil {
 				return err
@@ -125,7 +125,8 @@ that the gateways expect. ` + settingsHelp,
 			for p, n := range c.Slots {
 				wc.Slots[activities.Pool(p)] = n
 			}
-			if wc.Temporal, err = dialTemporal(ctx, c, nil, logger); err != nil {
+			registry := metrics.NewRegistry()
+			if wc.Temporal, err = dialTemporal(ctx, c, nil, registry, logger); err != nil {
 				return err
 			}
 			defer wc.Temporal.Close()
@@ -136,7 +137,6 @@ that the gateways expect. ` + settingsHelp,
 				}
 			}
 			defer index.close()
-			registry := prometheus.NewRegistry()
 			meters, err := metrics.New(registry)
 			if err != nil {
 				return err

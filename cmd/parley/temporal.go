@@ -17,11 +17,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/praesenz/parley/config"
+	"github.com/praesenz/parley/metrics"
 	"github.com/praesenz/parley/worker"
 	"github.com/praesenz/parley/workflows"
 )
@@ -179,8 +181,11 @@ func (t *temporalServer) stop() {
 }
 
 // temporalOptions say how a client reaches Temporal.
-func temporalOptions(c *config.Config, logger *slog.Logger) (client.Options, error) {
+func temporalOptions(c *config.Config, registry prometheus.Registerer, logger *slog.Logger) (client.Options, error) {
 	o := client.Options{HostPort: c.Temporal, Namespace: c.Namespace, Logger: worker.Logger(logger)}
+	if registry != nil {
+		o.MetricsHandler = metrics.Temporal(registry)
+	}
 	if !c.TemporalTLS {
 		return o, nil
 	}
@@ -212,9 +217,10 @@ func temporalOptions(c *config.Config, logger *slog.Logger) (client.Options, err
 }
 
 // dialTemporal connects to a Temporal server and waits until it serves the
-// namespace with our search attributes, or until its process has gone.
-func dialTemporal(ctx context.Context, c *config.Config, gone <-chan struct{}, logger *slog.Logger) (client.Client, error) {
-	options, err := temporalOptions(c, logger)
+// namespace with our search attributes, or until its process has gone. registry
+// takes what the client tells of its work; nil: it is not told.
+func dialTemporal(ctx context.Context, c *config.Config, gone <-chan struct{}, registry prometheus.Registerer, logger *slog.Logger) (client.Client, error) {
+	options, err := temporalOptions(c, registry, logger)
 	if err != nil {
 		return nil, err
 	}

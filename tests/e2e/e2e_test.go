@@ -401,7 +401,7 @@ func TestTheSeedsHealthAndMetrics(t *testing.T) {
 	if code, body := get("/health"); code != 200 || !regexp.MustCompile(`^\{"status":"ok","gpu":(true|false),"model_loaded":true\}\s*$`).MatchString(body) {
 		t.Errorf("/health: %d %s", code, body)
 	}
-	if code, body := get("/ready"); code != 200 || strings.TrimSpace(body) != `{"ready":true,"qdrant":"embedded","ollama":"unreachable"}` {
+	if code, body := get("/ready"); code != 200 || strings.TrimSpace(body) != `{"ready":true,"qdrant":"embedded","ollama":"not used"}` {
 		t.Errorf("/ready: %d %s", code, body)
 	}
 
@@ -421,11 +421,14 @@ func TestTheSeedsHealthAndMetrics(t *testing.T) {
 	_, metrics := get("/metrics")
 	for _, want := range []string{
 		`(?m)^kiosk_conversations_total\{outcome="abandoned",store="hardware-store"\} 1$`,
-		`(?m)^kiosk_response_time_seconds_count\{store="hardware-store"\} [1-9]`,
-		`(?m)^kiosk_stt_confidence_count\{store="hardware-store"\} 1$`,
+		`(?m)^kiosk_response_time_seconds_count\{kiosk="garden",store="hardware-store"\} [1-9]`,
+		`(?m)^kiosk_stt_confidence_count\{kiosk="garden",store="hardware-store"\} 1$`,
 		`(?m)^kiosk_rag_chunks_retrieved\{store="hardware-store"\} [1-9]`,
 		`(?m)^kiosk_tts_generation_seconds_count\{store="hardware-store"\} [1-9]`,
 		`(?m)^kiosk_active_sessions 1$`,
+		`(?m)^kiosk_connected\{kiosk="garden",store="hardware-store"\} 1$`,
+		`(?m)^temporal_activity_schedule_to_start_latency_seconds_count\{activity_type="Speak",.*task_queue="hardware-store/tts",.*\} [1-9]`,
+		`(?m)^temporal_worker_task_slots_available\{.*task_queue="hardware-store/tts",.*worker_type="ActivityWorker",.*\} [1-9]`,
 	} {
 		if !regexp.MustCompile(want).MatchString(metrics) {
 			var ours []string
