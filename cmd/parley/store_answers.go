@@ -26,9 +26,10 @@ const (
 	chartVersion = "0.1.0"
 	// publicRegistry is where Parley's image and chart are published.
 	publicRegistry = "ghcr.io"
-	// usualTemporal and usualModel are the chart's defaults.
+	// usualTemporal, usualModel and usualIngress are the chart's defaults.
 	usualTemporal = "temporal-frontend.temporal.svc.cluster.local:7233"
 	usualModel    = "qwen2.5:14b"
+	usualIngress  = "ingress-nginx"
 	// nvidiaTaint is what the chart's GPU pods tolerate by themselves.
 	nvidiaTaint = "nvidia.com/gpu:NoSchedule"
 	// llmOpenAI is the answer for a language model on another server.
@@ -99,11 +100,11 @@ func (a *storeAnswers) options(name string) []storeOption {
 		}, check: checkModel},
 		{flag: "gpu-taint", help: "taint of the store's nodes, KEY[=VALUE]:EFFECT (default " + nvidiaTaint + ")", question: "Taint of the store's nodes, KEY[=VALUE]:EFFECT", answer: &a.gpuTaint, usual: always(nvidiaTaint), check: func(s string) error { _, err := parseTaint(s); return err }},
 		{flag: "ingress-class", help: "class of the ingress controller (default nginx)", answer: &a.ingressClass, usual: always("nginx"), check: checkLabel},
-		{flag: "ingress-namespace", help: "namespace of the ingress controller (default: RKE2's kube-system for fleet, else ingress-nginx)", answer: &a.ingressNamespace, usual: func() string {
+		{flag: "ingress-namespace", help: "namespace of the ingress controller (default: RKE2's kube-system for fleet, else " + usualIngress + ")", answer: &a.ingressNamespace, usual: func() string {
 			if a.tool == "fleet" {
 				return "kube-system"
 			}
-			return "ingress-nginx"
+			return usualIngress
 		}, check: checkLabel},
 		{flag: "avatar-image", help: "image of a rendered avatar, REPOSITORY:TAG, one for each kiosk (default: the browser draws it)", answer: &a.avatarImage, optional: true, check: checkImage},
 		{flag: "server", help: "for --tool argocd: the cluster (default the one of ArgoCD)", answer: &a.server, usual: always("https://kubernetes.default.svc"), only: func() bool { return a.tool == "argocd" }, check: checkURL},

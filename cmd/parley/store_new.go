@@ -108,6 +108,9 @@ func (n *newStore) run() error {
 	if err := checkStoreName(n.name); err != nil { // it is a folder's name, so nothing is looked at before
 		return err
 	}
+	if info, err := os.Stat(n.dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("--dir: %q is no folder", n.dir)
+	}
 	folders := storeFolders{dir: n.dir, name: n.name}
 	last, err := folders.readRecord()
 	if err != nil {
@@ -213,7 +216,7 @@ type storeTemplate struct {
 	Chart, ChartRepo, ChartName, ChartVersion    string
 	ChartOCI                                     bool
 	Registry, Image, Host, Domain, Vault         string
-	IngressClass, IngressNamespace               string
+	IngressClass, IngressNamespace, UsualIngress string
 
 	GPUs                    int
 	ShareGPUs               bool
@@ -224,6 +227,7 @@ type storeTemplate struct {
 	LLM, LLMURL             string
 	LLMModel, UsualModel    string
 	LLMOutside              string
+	OtherNetworks           bool // whether anything is where the chart's network policies do not expect it
 	LLMKey                  bool
 	SecretKeys              []string
 	MadeSecrets             []string // those of them that are random
@@ -269,7 +273,7 @@ func (a *storeAnswers) fill(name string) (storeTemplate, error) {
 		Registry: a.registry, Image: cmp.Or(a.registry, publicRegistry) + "/praesenz/parley:" + a.chartVersion,
 		Host: name + "." + a.domain, Domain: a.domain, Vault: a.vault,
 		IngressClass: a.ingressClass, IngressNamespace: a.ingressNamespace,
-		GPUs: gpus, Temporal: a.temporal, UsualTemporal: usualTemporal, UsualModel: usualModel, TemporalDev: a.temporal == temporalDev,
+		GPUs: gpus, Temporal: a.temporal, UsualTemporal: usualTemporal, UsualModel: usualModel, UsualIngress: usualIngress, TemporalDev: a.temporal == temporalDev,
 		LLM: a.llm, LLMURL: a.llmURL, LLMModel: a.llmModel, LLMKey: a.llm == llmOpenAI,
 		MadeSecrets: slices.Clone(madeSecrets),
 		Avatar:      parseImage(a.avatarImage),
@@ -303,6 +307,7 @@ func (a *storeAnswers) fill(name string) (storeTemplate, error) {
 	if t.LLMKey {
 		t.SecretKeys = append(t.SecretKeys, "llm_key")
 	}
+	t.OtherNetworks = t.IngressNamespace != usualIngress || t.TemporalOutside != "" || t.LLMOutside != ""
 	t.MoreSecrets = len(t.SecretKeys) > len(madeSecrets)
 	need := 1 // speaches
 	if a.llm == "ollama" {

@@ -421,6 +421,28 @@ func TestANewStoreHasTheChartOfThisVersion(t *testing.T) {
 	if chart.Version != chartVersion || chart.AppVersion != chartVersion {
 		t.Errorf("the chart is %s, of Parley %s; store new would take %s", chart.Version, chart.AppVersion, chartVersion)
 	}
+	var values struct {
+		Temporal struct{ Address string }
+		Ollama   struct {
+			LLMModel string `yaml:"llmModel"`
+		}
+		Secrets       struct{ Keys []string }
+		NetworkPolicy struct {
+			IngressNamespace map[string]string `yaml:"ingressNamespace"`
+		} `yaml:"networkPolicy"`
+		Image struct{ Registry, Repository string }
+	}
+	if text, err = os.ReadFile(filepath.Join("..", "..", "helm", "values.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		t.Fatal(err)
+	}
+	if values.Temporal.Address != usualTemporal || values.Ollama.LLMModel != usualModel || !slices.Equal(values.Secrets.Keys, madeSecrets) ||
+		values.NetworkPolicy.IngressNamespace["kubernetes.io/metadata.name"] != usualIngress ||
+		values.Image.Registry != publicRegistry || values.Image.Repository != "praesenz/parley" {
+		t.Errorf("what store new leaves out is not what the chart says by itself: %+v", values)
+	}
 	for template := range templateFlow {
 		if !slices.Contains(templateNames(), template) {
 			t.Errorf("there is no template %s", template)
