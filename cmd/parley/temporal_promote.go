@@ -36,7 +36,7 @@ build is the same. It exits 0 when the build is the current one.`,
 			if err := worker.ValidateVersion(c.Deployment, c.BuildID); err != nil {
 				return err
 			}
-			options, err := temporalOptions(c, logger)
+			options, err := temporalOptions(c, nil, logger)
 			if err != nil {
 				return err
 			}

@@ -53,7 +53,7 @@ the retention where --retention is given. It exits 0 when everything is there.`,
 			if given && (retention < time.Hour || retention > 366*24*time.Hour) {
 				return fmt.Errorf("--retention %s: write 1h to 8784h, such as 72h", retention)
 			}
-			options, err := temporalOptions(c, logger)
+			options, err := temporalOptions(c, nil, logger)
 			if err != nil {
 				return err
 			}
