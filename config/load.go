@@ -91,9 +91,14 @@ func CheckFile(path string) error {
 	if err != nil {
 		return err
 	}
+	return Check(path, text)
+}
+
+// Check is CheckFile for a text that is there already; name is what faults call it.
+func Check(name string, text []byte) error {
 	c := empty()
 	l := &loader{config: c, settings: c.settings, wrong: map[string]bool{}}
-	l.decode(path, text)
+	l.decode(name, text)
 	if len(l.faults) > 0 {
 		return &InvalidError{l.faults}
 	}
