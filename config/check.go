@@ -8,19 +8,20 @@ import (
 )
 
 // check gives what does not go together among the settings of a command, and what
-// it cannot do without.
-func (c *Config) check(cmd Command) []Fault {
+// it cannot do without. Settings that are wrong by themselves are left out: what
+// else is said of them would be an echo.
+func (c *Config) check(cmd Command, wrong map[string]bool) []Fault {
 	if cmd == Any {
 		return nil
 	}
 	reads := map[string]bool{}
 	for _, s := range c.settings {
-		reads[s.Key] = s.ReadBy(cmd)
+		reads[s.Key] = s.ReadBy(cmd) && !wrong[s.Key]
 	}
 	var faults []Fault
-	// fault is about settings that the command reads; it is told of the first.
-	fault := func(wrong bool, keys []string, format string, args ...any) {
-		if wrong && !slices.ContainsFunc(keys, func(k string) bool { return !reads[k] }) {
+	// fault is about settings that the command reads, and names the first.
+	fault := func(is bool, keys []string, format string, args ...any) {
+		if is && !slices.ContainsFunc(keys, func(k string) bool { return !reads[k] }) {
 			faults = append(faults, Fault{c.where(keys[0]), fmt.Sprintf(format, args...)})
 		}
 	}

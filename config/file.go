@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -41,15 +42,16 @@ func readFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// A decoder reads a file of settings, and every fault in it.
+// A decoder reads a file of settings.
 type decoder struct {
 	path     string
 	settings []Setting
-	faults   []Fault
+	take     func(entry)                   // takes each setting; whether its values are right, Setting.set says
+	fault    func(key, where, says string) // takes each fault; key is the setting's, or empty
 }
 
 func (d *decoder) faultf(n *yaml.Node, key, format string, args ...any) {
-	d.faults = append(d.faults, Fault{d.where(n, key), fmt.Sprintf(format, args...)})
+	d.fault("", d.where(n, key), fmt.Sprintf(format, args...))
 }
 
 func (d *decoder) where(n *yaml.Node, key string) string {
@@ -60,39 +62,36 @@ func (d *decoder) where(n *yaml.Node, key string) string {
 	return at
 }
 
-// decode gives what is written in a file whose shape is right; whether the values
-// are, Setting.set says.
-func (d *decoder) decode(text []byte) []entry {
+// decode goes through a file from its beginning to its end.
+func (d *decoder) decode(text []byte) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, second yaml.Node
 	err := dec.Decode(&doc)
 	if errors.Is(err, io.EOF) {
-		return nil // empty, or comments alone
+		return // empty, or comments alone
 	}
 	if err != nil {
-		d.faults = append(d.faults, d.syntax(err))
-		return nil
+		d.syntax(err)
+		return
 	}
 	root := doc.Content[0]
-	if root.Kind != yaml.MappingNode {
-		if root.Tag != "!!null" {
-			d.faultf(root, "", "settings are written one a line, such as llm: ollama")
-		}
-		return nil
+	switch {
+	case root.Kind == yaml.MappingNode:
+		d.mapping(root)
+	case root.Tag != "!!null":
+		d.faultf(root, "", "settings are written one a line, such as llm: ollama")
 	}
-	list := d.settingsOf(root)
 	if err := dec.Decode(&second); err == nil {
 		d.faultf(&second, "", "a second document begins here; all settings stand in one, without ---")
 	} else if !errors.Is(err, io.EOF) {
-		d.faults = append(d.faults, d.syntax(err))
+		d.syntax(err)
 	}
-	return list
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // syntax says where the file is no YAML.
-func (d *decoder) syntax(err error) Fault {
+func (d *decoder) syntax(err error) {
 	where := d.path
 	message := err.Error()
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
@@ -101,11 +100,10 @@ func (d *decoder) syntax(err error) Fault {
 		}
 		message = message[len(m[0]):]
 	}
-	return Fault{where, "this is not YAML: " + message}
+	d.fault("", where, "this is not YAML: "+message)
 }
 
-func (d *decoder) settingsOf(root *yaml.Node) []entry {
-	var list []entry
+func (d *decoder) mapping(root *yaml.Node) {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
@@ -118,13 +116,8 @@ func (d *decoder) settingsOf(root *yaml.Node) []entry {
 			continue
 		}
 		seen[s.Key] = key.Line
-		before := len(d.faults)
-		items := d.items(s, value)
-		if len(d.faults) == before {
-			list = append(list, entry{s, key.Line, d.where(key, s.Key), items})
-		}
+		d.take(entry{s, key.Line, d.where(key, s.Key), d.items(s, value)})
 	}
-	return list
 }
 
 // setting finds the setting that a key of the file names.
@@ -145,69 +138,65 @@ func (d *decoder) setting(key *yaml.Node) (Setting, bool) {
 	return Setting{}, false
 }
 
-// items takes a value apart by the setting's kind.
-func (d *decoder) items(s Setting, value *yaml.Node) []item {
-	var items []item
+// items takes a value apart by the setting's kind, and leaves out what has not the
+// right shape.
+func (d *decoder) items(s Setting, value *yaml.Node) (items []item) {
+	add := func(at, n *yaml.Node, name, key string) {
+		if d.scalar(s, n, name) {
+			items = append(items, item{where: d.where(at, name), key: key, text: n.Value})
+		}
+	}
 	switch s.kind() {
 	case aList:
 		if value.Kind != yaml.SequenceNode || value.Anchor != "" {
-			d.faultf(value, s.Key, "it is a list; write [a, b], or each in a line of its own after a hyphen")
+			d.fault(s.Key, d.where(value, s.Key), "it is a list; write [a, b], or each in a line of its own after a hyphen")
 			return nil
 		}
 		for i, n := range value.Content {
-			name := fmt.Sprintf("%s[%d]", s.Key, i)
-			if text, ok := d.scalar(n, name, "!!str"); ok {
-				items = append(items, item{where: d.where(n, name), text: text})
-			}
+			add(n, n, fmt.Sprintf("%s[%d]", s.Key, i), "")
 		}
 	case aMap:
 		if value.Kind != yaml.MappingNode || value.Anchor != "" {
-			d.faultf(value, s.Key, "it is a map; write {a: 1, b: 2}, or each in a line of its own")
+			d.fault(s.Key, d.where(value, s.Key), "it is a map; write {a: 1, b: 2}, or each in a line of its own")
 			return nil
 		}
-		tag := "!!str"
-		if _, counts := s.into.(*map[string]int); counts {
-			tag = "!!int"
-		}
 		for i := 0; i+1 < len(value.Content); i += 2 {
-			key, n := value.Content[i], value.Content[i+1]
-			name := s.Key + "." + key.Value
-			if _, ok := d.scalar(key, s.Key, "!!str"); !ok {
+			key := value.Content[i]
+			if key.Kind != yaml.ScalarNode || key.Tag != "!!str" {
+				d.fault(s.Key, d.where(key, s.Key), "its keys are texts; put this one into quotes")
 				continue
 			}
-			if text, ok := d.scalar(n, name, tag); ok {
-				items = append(items, item{where: d.where(key, name), key: key.Value, text: text})
-			}
+			add(key, value.Content[i+1], s.Key+"."+key.Value, key.Value)
 		}
 	default:
-		tag := map[kind]string{aSwitch: "!!bool", aNumber: "!!int"}[s.kind()]
-		if tag == "" {
-			tag = "!!str"
-		}
-		if text, ok := d.scalar(value, s.Key, tag); ok {
-			items = append(items, item{where: d.where(value, s.Key), text: text})
-		}
+		add(value, value, s.Key, "")
 	}
 	return items
 }
 
-// scalar gives a plain value of one kind, by YAML's tag. What is true or false has
-// one spelling.
-func (d *decoder) scalar(n *yaml.Node, name, tag string) (string, bool) {
-	wanted := map[string]string{
-		"!!str":  "it must be a text; put it into quotes",
-		"!!bool": "it must be true or false, without quotes",
-		"!!int":  "it must be a whole number, without quotes",
-	}[tag]
+// scalar tells whether a value is one plain text, switch or number, as the setting
+// has them, and says what is wrong where it is not. What is true or false has one
+// spelling.
+func (d *decoder) scalar(s Setting, n *yaml.Node, name string) bool {
+	tag, wanted := "!!str", "it must be a text; put it into quotes"
+	switch s.into.(type) {
+	case *bool:
+		tag, wanted = "!!bool", "it must be true or false, without quotes"
+	case *int, *map[string]int:
+		tag, wanted = "!!int", "it must be a whole number, without quotes"
+	}
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		d.faultf(n, name, "anchors and aliases have no place here; write the value itself")
+		wanted = "anchors and aliases have no place here; write the value itself"
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
-		d.faultf(n, name, "it has no value; leave the setting out for its default")
-	case n.Kind != yaml.ScalarNode || n.Tag != tag:
-		d.faultf(n, name, "%s", wanted)
+		wanted = "it has no value; leave the setting out for its default"
+	case n.Kind != yaml.ScalarNode:
+		wanted = "it must be one plain value"
+	case n.Tag == tag:
+		return true
 	default:
-		return n.Value, true
+		wanted = cmp.Or(s.checkOne(n.Value), wanted) // 30 for a duration: what lacks is its unit, not quotes
 	}
-	return "", false
+	d.fault(s.Key, d.where(n, name), wanted)
+	return false
 }

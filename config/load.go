@@ -66,7 +66,7 @@ func (v *flagValue) String() string { return v.def }
 // three; the Config is there beside it, for Values.
 func Load(cmd Command, flags *pflag.FlagSet, environ []string) (*Config, error) {
 	c := empty()
-	l := &loader{config: c, cmd: cmd, settings: c.settings, environ: map[string]string{}}
+	l := &loader{config: c, cmd: cmd, settings: c.settings, environ: map[string]string{}, wrong: map[string]bool{}}
 	for _, kv := range environ {
 		if name, text, ok := strings.Cut(kv, "="); ok {
 			l.environ[name] = text
@@ -77,7 +77,7 @@ func Load(cmd Command, flags *pflag.FlagSet, environ []string) (*Config, error) 
 	l.environment()
 	l.flags(flags)
 	l.secrets()
-	l.faults = append(l.faults, c.check(cmd)...)
+	l.faults = append(l.faults, c.check(cmd, l.wrong)...)
 	if len(l.faults) > 0 {
 		return c, &InvalidError{l.faults}
 	}
@@ -91,9 +91,14 @@ func CheckFile(path string) error {
 	if err != nil {
 		return err
 	}
+	return Check(path, text)
+}
+
+// Check is CheckFile for a text that is there already; name is what faults call it.
+func Check(name string, text []byte) error {
 	c := empty()
-	l := &loader{config: c, settings: c.settings}
-	l.decode(path, text)
+	l := &loader{config: c, settings: c.settings, wrong: map[string]bool{}}
+	l.decode(name, text)
 	if len(l.faults) > 0 {
 		return &InvalidError{l.faults}
 	}
@@ -107,15 +112,20 @@ type loader struct {
 	settings []Setting
 	environ  map[string]string
 	faults   []Fault
+	wrong    map[string]bool // settings with a fault
 }
 
-func (l *loader) faultf(where, format string, args ...any) {
-	l.faults = append(l.faults, Fault{where, fmt.Sprintf(format, args...)})
+// fault takes a fault of a setting; key may be empty.
+func (l *loader) fault(key, where, says string) {
+	l.faults = append(l.faults, Fault{where, says})
+	l.wrong[key] = true
 }
 
 // take sets a setting to what one layer says.
 func (l *loader) take(s Setting, from origin, items []item) {
-	l.faults = append(l.faults, s.set(items, s.none || s.DefaultFor(l.cmd) == "")...)
+	for _, f := range s.set(items, s.none || s.DefaultFor(l.cmd) == "") {
+		l.fault(s.Key, f.Where, f.Message)
+	}
 	l.config.written[s.Key] = from
 }
 
@@ -125,7 +135,9 @@ func (l *loader) takeText(s Setting, source string, by layer, texts ...string) {
 	for _, text := range texts {
 		of, faults := s.split(source, text)
 		items = append(items, of...)
-		l.faults = append(l.faults, faults...)
+		for _, f := range faults {
+			l.fault(s.Key, f.Where, f.Message)
+		}
 	}
 	if k := s.kind(); k != aList && k != aMap {
 		items = items[len(items)-1:] // of a flag that is repeated
@@ -159,19 +171,17 @@ func (l *loader) file(flags *pflag.FlagSet) {
 	}
 	text, err := readFile(path)
 	if err != nil {
-		l.faultf(where, "%v", err)
+		l.fault("", where, err.Error())
 		return
 	}
 	l.decode(path, text)
 }
 
 func (l *loader) decode(path string, text []byte) {
-	d := &decoder{path: path, settings: l.settings}
-	list := d.decode(text)
-	l.faults = append(l.faults, d.faults...)
-	for _, w := range list {
-		l.take(w.setting, origin{fmt.Sprintf("file %s:%d", path, w.line), w.where, byFile}, w.items)
-	}
+	d := &decoder{path: path, settings: l.settings, fault: l.fault, take: func(e entry) {
+		l.take(e.setting, origin{fmt.Sprintf("file %s:%d", path, e.line), e.where, byFile}, e.items)
+	}}
+	d.decode(text)
 }
 
 // others are variables with our prefix that are no settings.
@@ -204,7 +214,7 @@ func (l *loader) environment() {
 		case serviceLink.MatchString(name) && (!ok || strings.Contains(text, "://")):
 			links = append(links, name)
 		case !ok:
-			l.faultf(name, "there is no such setting%s; `parley config print` lists all", flow.DidYouMean(name, known))
+			l.fault("", name, fmt.Sprintf("there is no such setting%s; `parley config print` lists all", flow.DidYouMean(name, known)))
 		case s.Secret && text == "":
 			// Compose passes a variable that is not set as an empty one.
 		default:
@@ -212,7 +222,7 @@ func (l *loader) environment() {
 		}
 	}
 	if len(links) > 0 {
-		l.faultf(links[0], "Kubernetes makes this variable for a Service (%d like it), and it looks like a setting; set enableServiceLinks: false in the pod's spec", len(links))
+		l.fault("", links[0], fmt.Sprintf("Kubernetes makes this variable for a Service (one of %d), and it looks like a setting; set enableServiceLinks: false in the pod's spec", len(links)))
 	}
 }
 
@@ -243,17 +253,17 @@ func (l *loader) secrets() {
 			continue
 		}
 		if file.layer == secret.layer {
-			l.faultf(secret.where, "it is set, and so is %s; keep one of them", file.where)
+			l.fault(s.Key, secret.where, fmt.Sprintf("it is set, and so is %s; keep one of them", file.where))
 			continue
 		}
 		text, err := readFile(*path)
 		if err != nil {
-			l.faultf(file.where, "%v", err)
+			l.fault(s.Key, file.where, err.Error())
 			continue
 		}
 		content := strings.TrimSpace(string(text))
 		if content == "" {
-			l.faultf(file.where, "%s is empty; write the secret into it", *path)
+			l.fault(s.Key, file.where, *path+" is empty; write the secret into it")
 			continue
 		}
 		l.take(s, file, []item{{where: file.where, text: content}})

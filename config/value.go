@@ -182,6 +182,20 @@ func (s Setting) checkText(text string) string {
 	return fmt.Sprintf("%q is not %s%s", text, what, like)
 }
 
+// checkOne is what is wrong with one value of the setting, or of its list or map.
+func (s Setting) checkOne(text string) (message string) {
+	switch s.into.(type) {
+	case *bool:
+	case *int, *map[string]int:
+		_, message = s.number(text)
+	case *time.Duration:
+		_, message = s.duration(text)
+	default:
+		message = s.checkText(text)
+	}
+	return message
+}
+
 func (s Setting) checkWord(word string) string {
 	if len(s.oneOf) == 0 || slices.Contains(s.oneOf, word) {
 		return ""
