@@ -29,8 +29,12 @@
 {{- end }}
 {{- /* An empty address, so that nothing looks for Ollama on its own host. */}}
 {{- $_ := set $known "ollama" (include "parley.ollamaURL" .) }}
+{{- /* Said, and not found out by whether Ollama answers when a worker starts: the two may start together. */}}
 {{- if $known.ollama }}
+{{- $_ := set $known "embed" "ollama" }}
 {{- $_ := set $known "embed_model" .Values.ollama.embedModel }}
+{{- else }}
+{{- $_ := set $known "embed" "none" }}
 {{- end }}
 {{- if .Values.kserve.enabled }}
 {{- $_ := set $known "llm" "openai" }}
