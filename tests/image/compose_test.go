@@ -148,8 +148,8 @@ func TestCompose(t *testing.T) {
 				for from, addresses := range edges[stack] {
 					for _, address := range addresses {
 						to, port, _ := strings.Cut(address, ":")
-						require.Contains(t, project.Services, from)
-						require.Contains(t, project.Services, to)
+						require.Contains(t, project.ServiceNames(), from)
+						require.Contains(t, project.ServiceNames(), to)
 						require.Contains(t, project.Services[to].Expose, port, "%s does not listen on %s", to, port)
 						shared := slices.ContainsFunc(networks(project.Services[from]), func(n string) bool {
 							return slices.Contains(networks(project.Services[to]), n)
@@ -201,7 +201,7 @@ func TestAddresses(t *testing.T) {
 					if host == "localhost" {
 						continue
 					}
-					require.Contains(t, project.Services, host, "%s names %s", where, match[0])
+					require.Contains(t, project.ServiceNames(), host, "%s names %s", where, match[0])
 					require.Contains(t, project.Services[host].Expose, port, "%s names %s", where, match[0])
 				}
 			}
