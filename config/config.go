@@ -103,6 +103,9 @@ type Config struct {
 	Corpus      []string
 	SpeechToken Secret
 
+	CodecToken      Secret
+	CodecTrustProxy bool
+
 	Index       string
 	KBSyncEvery time.Duration
 	Gateway     string
@@ -286,6 +289,11 @@ func (c *Config) table() []Setting {
 			Help: "files and folders whose words the speech server should expect"},
 		{Key: "speech_token", into: &c.SpeechToken, By: []Command{Speech},
 			Help: "token that the speech server's clients must present; needed where it does not listen on loopback"},
+
+		{Key: "codec_token", into: &c.CodecToken, By: []Command{Codec}, form: token,
+			Help: "token that the codec server's callers must present: the temporal command, or the proxy in front of it"},
+		{Key: "codec_trust_proxy", into: &c.CodecTrustProxy, Default: "false", By: []Command{Codec},
+			Help: "whatever reaches the codec server has been authenticated by a proxy; without this or codec_token it listens on loopback only"},
 
 		{Key: "index", into: &c.Index, Default: "store", By: []Command{KB}, form: name,
 			Help: "the collection that flows retrieve from"},
