@@ -28,6 +28,9 @@ const (
 	leaving = " (leaving)"
 )
 
+// Leaving tells whether an identity is of a worker that drains.
+func Leaving(identity string) bool { return strings.HasSuffix(identity, leaving) }
+
 // Drain makes a versioned worker leave no conversation behind. The pools of
 // activities stop at once: another worker takes over. The pool conversation goes
 // on, because nobody but a worker of its own build may continue what began on it,
@@ -143,7 +146,7 @@ func (d *drain) another(pollers []*taskqueue.PollerInfo) bool {
 	}
 	for who, polled := range named {
 		_, leaves := named[who+leaving]
-		if !leaves && !strings.HasSuffix(who, leaving) && polled.After(d.since) {
+		if !leaves && !Leaving(who) && polled.After(d.since) {
 			return true
 		}
 	}

@@ -225,6 +225,8 @@ func dev(ctx context.Context, c *config.Config, logger *slog.Logger, out io.Writ
 		return fmt.Errorf("the Temporal server has ended (%w); it wrote:\n%s", server.err, tail(server.log))
 	case err := <-gw.Dead():
 		return err
+	case err := <-w.Dead():
+		return err
 	}
 }
 

@@ -54,18 +54,19 @@ logged, and tried again. ` + settingsHelp,
 				reports, err := syncOnce(ctx, syncers)
 				return errors.Join(err, tellSync(cmd.OutOrStdout(), syncers, reports))
 			}
-			stop, dead, err := serveMetrics(c.Listen, prometheus.NewRegistry())
+			probes, err := serveProbes(c.Listen, prometheus.NewRegistry())
 			if err != nil {
 				return err
 			}
-			defer stop()
+			defer probes.close()
+			probes.ready(workload{})
 			logger.Info("knowledge is kept", "store", s.ID, "collections", len(syncers), "index", index.searches)
 			ctx, cancel := context.WithCancelCause(ctx)
 			defer cancel(nil)
 			go func() {
 				select {
 				case <-ctx.Done():
-				case err := <-dead:
+				case err := <-probes.dead:
 					cancel(err)
 				}
 			}()

@@ -41,7 +41,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(devCommand(), gatewayCommand(), workerCommand(), speechCommand(), tokenCommand(), flowCommand(), kbCommand(), handoffCommand(), configCommand(), healthCommand(), storeCommand())
+	root.AddCommand(devCommand(), gatewayCommand(), workerCommand(), speechCommand(), tokenCommand(), flowCommand(), kbCommand(), handoffCommand(), temporalCommand(), codecCommand(), configCommand(), healthCommand(), storeCommand())
 	return root
 }
 

@@ -23,19 +23,23 @@ import (
 type probes struct {
 	server *http.Server
 	dead   chan error
-	pools  []string
-	// temporal is nil while the part is not ready.
-	temporal atomic.Pointer[client.Client]
+	state  atomic.Pointer[workload]
+}
+
+// A workload is what a part that is ready works with.
+type workload struct {
+	pools    []string
+	temporal client.Client // nil: none
 }
 
 // serveProbes listens at once, so that a part that waits for Temporal is seen to
 // live.
-func serveProbes(addr string, pools []string, registry *prometheus.Registry) (*probes, error) {
+func serveProbes(addr string, registry *prometheus.Registry) (*probes, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	p := &probes{pools: pools, dead: make(chan error, 1)}
+	p := &probes{dead: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
@@ -53,24 +57,27 @@ func serveProbes(addr string, pools []string, registry *prometheus.Registry) (*p
 }
 
 // ready and unready say whether the part takes work.
-func (p *probes) ready(temporal client.Client) { p.temporal.Store(&temporal) }
-func (p *probes) unready()                     { p.temporal.Store(nil) }
+func (p *probes) ready(r workload) { p.state.Store(&r) }
+func (p *probes) unready()         { p.state.Store(nil) }
 
 func (p *probes) close() { p.server.Close() }
 
 func (p *probes) answerReady(w http.ResponseWriter, r *http.Request) {
-	answer := struct {
+	var answer struct {
 		Ready    bool     `json:"ready"`
-		Pools    []string `json:"pools"`
-		Temporal string   `json:"temporal"`
-	}{Pools: p.pools, Temporal: "not asked"}
+		Pools    []string `json:"pools,omitempty"`
+		Temporal string   `json:"temporal,omitempty"`
+	}
 	status := http.StatusServiceUnavailable
-	if temporal := p.temporal.Load(); temporal != nil {
-		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-		defer cancel()
-		answer.Ready, answer.Temporal, status = true, "connected", http.StatusOK
-		if _, err := (*temporal).CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-			answer.Temporal = "unreachable"
+	if state := p.state.Load(); state != nil {
+		answer.Ready, answer.Pools, status = true, state.pools, http.StatusOK
+		if state.temporal != nil {
+			ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+			defer cancel()
+			answer.Temporal = "connected"
+			if _, err := state.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+				answer.Temporal = "unreachable"
+			}
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -2,16 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
 	"github.com/praesenz/parley/activities"
@@ -118,14 +113,22 @@ that the gateways expect. ` + settingsHelp,
 			if err != nil {
 				return err
 			}
-			wc := worker.Config{Store: s.ID, Logger: logger, Slots: map[activities.Pool]int{}}
+			registry := metrics.NewRegistry()
+			probes, err := serveProbes(c.Listen, registry)
+			if err != nil {
+				return err
+			}
+			defer probes.close()
+			wc := worker.Config{
+				Store: s.ID, Logger: logger, Slots: map[activities.Pool]int{},
+				Deployment: c.Deployment, BuildID: c.BuildID, StopTimeout: c.StopTimeout,
+			}
 			for _, p := range c.Pools {
 				wc.Pools = append(wc.Pools, activities.Pool(p))
 			}
 			for p, n := range c.Slots {
 				wc.Slots[activities.Pool(p)] = n
 			}
-			registry := metrics.NewRegistry()
 			if wc.Temporal, err = dialTemporal(ctx, c, nil, registry, logger); err != nil {
 				return err
 			}
@@ -155,46 +158,33 @@ that the gateways expect. ` + settingsHelp,
 				return err
 			}
 			defer w.Stop()
-			stop, dead, err := serveMetrics(c.Listen, registry)
-			if err != nil {
-				return err
+			pools := make([]string, 0, len(activities.Pools))
+			for _, p := range activities.Pools {
+				if serves(wc.Pools, p) {
+					pools = append(pools, string(p))
+				}
 			}
-			defer stop()
-			logger.Info("worker started", "store", s.ID, "pools", strings.Join(c.Pools, ","), "llm", thinks)
+			probes.ready(workload{pools, wc.Temporal})
+			logger.Info("worker started", "store", s.ID, "pools", strings.Join(pools, ","), "llm", thinks,
+				"deployment", c.Deployment, "build_id", c.BuildID)
 			select {
 			case <-ctx.Done():
+				probes.unready()
+				logger.Info("worker drains", "store", s.ID)
+				drained, done := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
+				defer done()
+				w.Drain(drained)
 				logger.Info("worker stops", "store", s.ID)
 				return nil
-			case err := <-dead:
+			case err := <-w.Dead():
+				return err
+			case err := <-probes.dead:
 				return err
 			}
 		},
 	}
 	config.Bind(config.Worker, cmd.Flags())
 	return cmd
-}
-
-// serveMetrics serves a worker's /metrics, and /health, which says that the
-// process is there: whether it gets work done, its queues' metrics say.
-func serveMetrics(addr string, registry *prometheus.Registry) (stop func(), dead <-chan error, err error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--listen: %w", err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintln(w, `{"status":"ok"}`)
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
-	ended := make(chan error, 1)
-	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			ended <- fmt.Errorf("serve %s: %w", addr, err)
-		}
-	}()
-	return func() { server.Close() }, ended, nil
 }
 
 // speechCommand runs the embedded speech server by itself.

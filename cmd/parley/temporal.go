@@ -24,6 +24,7 @@ import (
 
 	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/metrics"
+	"github.com/praesenz/parley/payload"
 	"github.com/praesenz/parley/worker"
 	"github.com/praesenz/parley/workflows"
 )
@@ -185,6 +186,13 @@ func temporalOptions(c *config.Config, registry prometheus.Registerer, logger *s
 	o := client.Options{HostPort: c.Temporal, Namespace: c.Namespace, Logger: worker.Logger(logger)}
 	if registry != nil {
 		o.MetricsHandler = metrics.Temporal(registry)
+	}
+	keys, err := payload.ParseKeys(string(c.PayloadKeys))
+	if err != nil {
+		return o, err
+	}
+	if o.ConnectionOptions.DialOptions, err = payload.DialOptions(keys, logger); err != nil {
+		return o, fmt.Errorf("payload_keys: %w", err)
 	}
 	if !c.TemporalTLS {
 		return o, nil

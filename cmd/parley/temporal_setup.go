@@ -93,21 +93,15 @@ func (s setup) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n",
 // namespaceThere makes the namespace, or brings its retention to what was given.
 func (s setup) namespaceThere(ctx context.Context, retention time.Duration, given bool) error {
 	service := s.WorkflowService()
-	_, err := patiently(ctx, func() (any, error) {
+	made, err := patiently(ctx, func() (bool, error) {
 		_, err := service.RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 			Namespace: s.namespace, Description: "Parley's conversations", WorkflowExecutionRetentionPeriod: durationpb.New(retention),
 		})
-		if lacksRight(err) {
-			return nil, nil // somebody else makes namespaces here; whether it is there, the next question tells
-		}
 		var there *serviceerror.NamespaceAlreadyExists
-		if errors.As(err, &there) {
-			return nil, nil
+		if errors.As(err, &there) || lacksRight(err) {
+			return false, nil // where somebody else makes namespaces, the next question tells whether it is there
 		}
-		if err == nil {
-			s.say("namespace %s: made; conversations that have ended are kept for %s", s.namespace, retention)
-		}
-		return nil, err
+		return err == nil, err
 	})
 	if err != nil {
 		return err
@@ -119,6 +113,10 @@ func (s setup) namespaceThere(ctx context.Context, retention time.Duration, give
 		return err
 	}
 	keeps := is.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
+	if made {
+		s.say("namespace %s: made; conversations that have ended are kept for %s", s.namespace, keeps)
+		return nil
+	}
 	if keeps == retention || !given {
 		s.say("namespace %s: there; conversations that have ended are kept for %s", s.namespace, keeps)
 		return nil

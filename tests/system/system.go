@@ -104,9 +104,11 @@ func Start(t testing.TB, args ...string) *System {
 	return s
 }
 
-// Restart starts it again after Stop, with the same data.
-func (s *System) Restart(t testing.TB) {
+// Restart starts it again after Stop, with the same data, and with further
+// arguments, which win over those of Start.
+func (s *System) Restart(t testing.TB, args ...string) {
 	t.Helper()
+	s.args = append(s.args, args...)
 	s.run(t)
 }
 

@@ -4,11 +4,18 @@
 package versions
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -19,15 +26,22 @@ import (
 
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/flow"
+	"github.com/praesenz/parley/tests/system"
 	"github.com/praesenz/parley/tests/temporal"
 	"github.com/praesenz/parley/worker"
 	"github.com/praesenz/parley/workflows"
 )
 
-const store = "shop"
+const store = "hardware-store" // of examples, for the tests that run the binary
 
 // server starts Temporal with the search attributes that conversations set.
 func server(t *testing.T) client.Client {
+	t.Helper()
+	c, _ := serverAt(t)
+	return c
+}
+
+func serverAt(t *testing.T) (client.Client, string) {
 	t.Helper()
 	var attributes []string
 	for _, a := range workflows.Attributes {
@@ -37,12 +51,13 @@ func server(t *testing.T) client.Client {
 		}
 		attributes = append(attributes, "--search-attribute", a.GetName()+"="+kind)
 	}
-	c := temporal.Dial(t, client.Options{HostPort: temporal.Start(t, attributes...)})
+	address := temporal.Start(t, attributes...)
+	c := temporal.Dial(t, client.Options{HostPort: address})
 	temporal.Eventually(t, time.Minute, func() error { // the namespace is made after the port answers
 		_, err := c.OperatorService().ListSearchAttributes(t.Context(), &operatorservice.ListSearchAttributesRequest{Namespace: "default"})
 		return err
 	})
-	return c
+	return c, address
 }
 
 // stubWork stands for speech and avatar: what is tested is who gets which task.
@@ -386,6 +401,62 @@ func TestWhatIsOpenWhenTheDrainIsOverMovesToTheCurrentBuild(t *testing.T) {
 	k.onBuild("1.1.0")
 	k.types("Lovelace")
 	k.ends()
+}
+
+// A pod of the chart, from its start to the end of its last conversation.
+func TestAPodThatIsToldToGoEndsWithItsLastConversation(t *testing.T) {
+	t.Parallel()
+	c, address := serverAt(t)
+	startWorker(t, c, "", media...)
+	listen := fmt.Sprintf("127.0.0.1:%d", system.FreePort(t))
+	var wrote bytes.Buffer
+	pod := exec.Command(system.Binary(t), "worker", "--pools", "conversation", "--deployment", "parley/"+store, "--build-id", "1.0.0",
+		"--temporal", address, "--store", filepath.Join(system.Root(t), "examples", store), "--listen", listen, "--drain", "3m")
+	pod.Env = append(os.Environ(), "PARLEY_MEDIA_TOKEN=0123456789abcdef0123456789abcdef")
+	pod.Stdout, pod.Stderr = &wrote, &wrote
+	if err := pod.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- pod.Wait() }()
+	t.Cleanup(func() { pod.Process.Kill() })
+
+	probe := func(path string, status int, body string) {
+		t.Helper()
+		temporal.Eventually(t, 30*time.Second, func() error {
+			res, err := http.Get("http://" + listen + path)
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			b, err := io.ReadAll(res.Body)
+			if err == nil && (res.StatusCode != status || strings.TrimSpace(string(b)) != body) {
+				err = fmt.Errorf("%s: %s %s", path, res.Status, b)
+			}
+			return err
+		})
+	}
+	probe("/ready", http.StatusOK, `{"ready":true,"pools":["conversation"],"temporal":"connected"}`)
+	promote(t, c, "1.0.0")
+	k := begin(t, c, "entrance", nil)
+	k.listens("first")
+	if err := pod.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	probe("/ready", http.StatusServiceUnavailable, `{"ready":false}`)
+	probe("/health", http.StatusOK, `{"status":"ok"}`)
+	k.types("Ada")
+	k.listens("last")
+	k.types("Lovelace")
+	k.ends()
+	select {
+	case err := <-ended:
+		if err != nil || !strings.Contains(wrote.String(), "no conversation of this build is open") {
+			t.Errorf("it ended with %v\n%s", err, wrote.String())
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it did not end")
+	}
 }
 
 func TestVersionsThatTemporalWouldRefuseAreNamed(t *testing.T) {
