@@ -67,7 +67,7 @@ ports:
 {{- $host := regexReplaceAll ":[0-9]+$" $url.host "" }}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
 {{- $own := "" }}
-{{- range list "temporal" "speaches" "speech" "ollama" "qdrant" "llm" }}
+{{- range list "temporal" "speaches" "speech" "ollama" "qdrant" "llm" "minio" }}
 {{- if eq $host (include "parley.host" (dict "root" $.root "component" .)) }}{{ $own = ternary "kserve" . (eq . "llm") }}{{ end }}
 {{- end }}
 {{- if $own -}}
@@ -75,7 +75,7 @@ to: [{{ $own }}]
 ports: [{{ $port }}]
 {{- else -}}
 {{- if $rule.cidr -}}
-toPeers: [{ipBlock: {cidr: {{ $rule.cidr }}}}]
+toPeers: [{ipBlock: {cidr: {{ $rule.cidr | quote }}}}]
 {{- else if $rule.namespace -}}
 toPeers: [{namespaceSelector: {matchLabels: {{ toJson $rule.namespace }}}}]
 {{- else if regexMatch "^[^.]+\\.[^.]+\\.svc(\\.|$)" $host -}}
@@ -122,24 +122,23 @@ ports: [{{ $rule.port | default $port }}]
   to: [gateway]
   ports: [8080]
 {{- end }}
-{{- if and (ne $v.gateway.service.type "ClusterIP") (not $np.kioskCIDRs) }}
+{{- if ne $v.gateway.service.type "ClusterIP" }}
 - why: kiosks, by a Service that is open to the outside
-  fromPeers: [{ipBlock: {cidr: 0.0.0.0/0}}, {ipBlock: {cidr: "::/0"}}]
+  fromPeers:
+    {{- range $np.kioskCIDRs | default (list "0.0.0.0/0" "::/0") }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
   to: [gateway]
   ports: [8080]
 {{- end }}
 {{- range $np.kioskCIDRs }}
-- why: kiosks
-  fromPeers: [{ipBlock: {cidr: {{ . }}}}]
-  to: [gateway]
-  ports: [8080]
 - why: the avatars' video (WebRTC), from the kiosks
-  fromPeers: [{ipBlock: {cidr: {{ . }}}}]
+  fromPeers: [{ipBlock: {cidr: {{ . | quote }}}}]
   to: {{ toJson $renderers }}
   protocol: UDP
 - why: the avatars' video (WebRTC), to the kiosks
   from: {{ toJson $renderers }}
-  toPeers: [{ipBlock: {cidr: {{ . }}}}]
+  toPeers: [{ipBlock: {cidr: {{ . | quote }}}}]
   protocol: UDP
 {{- end }}
 {{- with $np.clients.gateway }}
@@ -227,8 +226,8 @@ ports: [{{ $rule.port | default $port }}]
 {{- end }}
 
 {{- if $v.minio.enabled }}
-- why: {{ ternary "models and backups" "backups" $v.kserve.enabled }}
-  from: {{ concat (ternary (list "kserve") list $v.kserve.enabled) (ternary (list "postgres") list (and $v.postgres.enabled $v.postgres.backup.enabled)) | toJson }}
+- why: models
+  from: {{ ternary (list "kserve") list $v.kserve.enabled | toJson }}
   to: [minio]
   ports: [9000]
 {{- with $np.clients.minio }}
@@ -250,8 +249,13 @@ ports: [{{ $rule.port | default $port }}]
   ports: [8000]
 - why: the instance manager asks Kubernetes who is primary
   from: [postgres]
-  toPeers: [{ipBlock: {cidr: {{ $np.kubernetesAPI.cidr }}}}]
+  toPeers: [{ipBlock: {cidr: {{ $np.kubernetesAPI.cidr | quote }}}}]
   ports: {{ toJson $np.kubernetesAPI.ports }}
+{{- if $v.postgres.backup.enabled }}
+- why: backups
+  from: [postgres]
+  {{- include "parley.server" (dict "root" . "address" ($v.postgres.backup.endpointURL | default "https://s3.amazonaws.com") "name" "backup" "setting" "postgres.backup.endpointURL") | nindent 2 }}
+{{- end }}
 {{- with $np.clients.postgres }}
 - why: the databases' users
   fromPeers: {{ toJson . }}
@@ -280,7 +284,7 @@ ports: [{{ $rule.port | default $port }}]
 - why: {{ .why | default "networkPolicy.egress" | quote }}
   from: [{{ .component }}]
   {{- if .cidr }}
-  toPeers: [{ipBlock: {cidr: {{ .cidr }}}}]
+  toPeers: [{ipBlock: {cidr: {{ .cidr | quote }}}}]
   {{- else }}
   toPeers:
     -
