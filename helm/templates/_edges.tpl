@@ -59,19 +59,23 @@ ports:
 {{- end }}
 {{- end }}
 
-{{/* parley.server: the far side of an edge to a server: one of this release, or outside it:
-     (dict "root" $ "component" "qdrant" or "" "port" 6334 "name" "qdrant" "setting" "qdrant.address" "address" "HOST:PORT or URL") */}}
+{{/* parley.server: the far side of an edge to a server, in this release or outside it:
+     (dict "root" $ "address" "HOST:PORT or URL" "name" <its key in networkPolicy> "setting" <where the address is written>) */}}
 {{- define "parley.server" -}}
-{{- if .component -}}
-to: [{{ .component }}]
-ports: [{{ .port }}]
-{{- else -}}
 {{- $rule := index .root.Values.networkPolicy .name }}
 {{- $url := urlParse (ternary .address (printf "tcp://%s" .address) (contains "://" .address)) }}
 {{- $host := regexReplaceAll ":[0-9]+$" $url.host "" }}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
+{{- $own := "" }}
+{{- range list "temporal" "speaches" "speech" "ollama" "qdrant" "llm" "minio" }}
+{{- if eq $host (include "parley.host" (dict "root" $.root "component" .)) }}{{ $own = ternary "kserve" . (eq . "llm") }}{{ end }}
+{{- end }}
+{{- if $own -}}
+to: [{{ $own }}]
+ports: [{{ $port }}]
+{{- else -}}
 {{- if $rule.cidr -}}
-toPeers: [{ipBlock: {cidr: {{ $rule.cidr }}}}]
+toPeers: [{ipBlock: {cidr: {{ $rule.cidr | quote }}}}]
 {{- else if $rule.namespace -}}
 toPeers: [{namespaceSelector: {matchLabels: {{ toJson $rule.namespace }}}}]
 {{- else if regexMatch "^[^.]+\\.[^.]+\\.svc(\\.|$)" $host -}}
@@ -89,6 +93,7 @@ ports: [{{ $rule.port | default $port }}]
 {{- define "parley.edges" -}}
 {{- $v := .Values }}
 {{- $np := $v.networkPolicy }}
+{{- $settings := include "parley.settings" . | fromYaml }}
 {{- $workers := list }}
 {{- $serving := dict }}
 {{- $keda := false }}
@@ -117,24 +122,23 @@ ports: [{{ $rule.port | default $port }}]
   to: [gateway]
   ports: [8080]
 {{- end }}
-{{- if and (ne $v.gateway.service.type "ClusterIP") (not $np.kioskCIDRs) }}
+{{- if ne $v.gateway.service.type "ClusterIP" }}
 - why: kiosks, by a Service that is open to the outside
-  fromPeers: [{ipBlock: {cidr: 0.0.0.0/0}}, {ipBlock: {cidr: "::/0"}}]
+  fromPeers:
+    {{- range $np.kioskCIDRs | default (list "0.0.0.0/0" "::/0") }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
   to: [gateway]
   ports: [8080]
 {{- end }}
 {{- range $np.kioskCIDRs }}
-- why: kiosks
-  fromPeers: [{ipBlock: {cidr: {{ . }}}}]
-  to: [gateway]
-  ports: [8080]
 - why: the avatars' video (WebRTC), from the kiosks
-  fromPeers: [{ipBlock: {cidr: {{ . }}}}]
+  fromPeers: [{ipBlock: {cidr: {{ . | quote }}}}]
   to: {{ toJson $renderers }}
   protocol: UDP
 - why: the avatars' video (WebRTC), to the kiosks
   from: {{ toJson $renderers }}
-  toPeers: [{ipBlock: {cidr: {{ . }}}}]
+  toPeers: [{ipBlock: {cidr: {{ . | quote }}}}]
   protocol: UDP
 {{- end }}
 {{- with $np.clients.gateway }}
@@ -170,7 +174,7 @@ ports: [{{ $rule.port | default $port }}]
 
 - why: Temporal, for signals, tasks and queries
   from: {{ concat (list "gateway") $workers $jobs | toJson }}
-  {{- include "parley.server" (dict "root" . "component" (ternary "temporal" "" $v.temporal.devServer.enabled) "port" 7233 "name" "temporal" "setting" "temporal.address" "address" $v.temporal.address) | nindent 2 }}
+  {{- include "parley.server" (dict "root" . "address" $settings.temporal "name" "temporal" "setting" "temporal.address") | nindent 2 }}
 {{- if $v.temporal.devServer.enabled }}
 {{- if $keda }}
 - why: KEDA asks for the backlog of the queues
@@ -186,39 +190,32 @@ ports: [{{ $rule.port | default $port }}]
 {{- end }}
 {{- end }}
 
-{{- with include "parley.speechURL" . }}
+{{- with $settings.speech }}
 - why: speech, to hear and to speak; the gateway asks whether it is up
   from: {{ concat (list "gateway") $stt $tts | uniq | toJson }}
-  {{- include "parley.server" (dict "root" $ "component" (ternary "speaches" (ternary "speech" "" $v.embeddedSpeech.enabled) $v.speaches.enabled) "port" (ternary 8000 8100 $v.speaches.enabled) "name" "speech" "setting" "speaches.url" "address" .) | nindent 2 }}
+  {{- include "parley.server" (dict "root" $ "address" . "name" "speech" "setting" "speaches.url") | nindent 2 }}
 {{- end }}
-
-{{- $thinks := concat $retrieval $knowledge (list "gateway") }}
-{{- if $v.kserve.enabled }}
-- why: vLLM, to think
-  from: {{ toJson $llm }}
-  to: [kserve]
-  ports: [8080]
-{{- else if $v.config.llm_url }}
+{{- with $settings.qdrant }}
+- why: Qdrant, for the store's knowledge; the gateway asks whether it is up
+  from: {{ concat (list "gateway") $retrieval $knowledge | uniq | toJson }}
+  {{- include "parley.server" (dict "root" $ "address" . "name" "qdrant" "setting" "qdrant.address") | nindent 2 }}
+{{- end }}
+{{- $thinks := has ($settings.llm | default "auto") (list "auto" "ollama") }}
+{{- $embeds := ne ($settings.embed | default "auto") "none" }}
+{{- with $settings.ollama }}
+- why: Ollama, to think and to embed; the gateway asks whether it is up
+  from: {{ concat (list "gateway") (ternary $llm list $thinks) (ternary (concat $retrieval $knowledge) list $embeds) | uniq | toJson }}
+  {{- include "parley.server" (dict "root" $ "address" . "name" "ollama" "setting" "ollama.url") | nindent 2 }}
+{{- end }}
+{{- if eq ($settings.llm | default "auto") "openai" }}
 - why: the language model, to think
   from: {{ toJson $llm }}
-  {{- include "parley.server" (dict "root" . "component" "" "name" "llm" "setting" "config.llm_url" "address" $v.config.llm_url) | nindent 2 }}
-{{- else }}
-{{- $thinks = concat $thinks $llm }}
+  {{- include "parley.server" (dict "root" $ "address" $settings.llm_url "name" "llm" "setting" "config.llm_url") | nindent 2 }}
 {{- end }}
-{{- with include "parley.ollamaURL" . }}
-- why: Ollama, to think and to embed; the gateway asks whether it is up
-  from: {{ $thinks | uniq | toJson }}
-  {{- include "parley.server" (dict "root" $ "component" (ternary "ollama" "" $v.ollama.enabled) "port" 11434 "name" "ollama" "setting" "ollama.url" "address" .) | nindent 2 }}
-{{- end }}
-{{- with include "parley.qdrantAddress" . }}
-- why: Qdrant, for the store's knowledge; the gateway asks whether it is up
-  from: {{ concat $retrieval $knowledge (list "gateway") | uniq | toJson }}
-  {{- include "parley.server" (dict "root" $ "component" (ternary "qdrant" "" $v.qdrant.enabled) "port" 6334 "name" "qdrant" "setting" "qdrant.address" "address" .) | nindent 2 }}
-{{- end }}
-{{- range $service, $url := $v.config.action_url | default dict }}
+{{- range $service, $url := $settings.action_url | default dict }}
 - why: {{ printf "the action service %s" $service }}
   from: {{ toJson $action }}
-  {{- include "parley.server" (dict "root" $ "component" "" "name" "action" "setting" (printf "config.action_url.%s" $service) "address" $url) | nindent 2 }}
+  {{- include "parley.server" (dict "root" $ "address" $url "name" "action" "setting" (printf "config.action_url.%s" $service)) | nindent 2 }}
 {{- end }}
 
 {{- if $v.codec.enabled }}
@@ -229,8 +226,8 @@ ports: [{{ $rule.port | default $port }}]
 {{- end }}
 
 {{- if $v.minio.enabled }}
-- why: {{ ternary "models and backups" "backups" $v.kserve.enabled }}
-  from: {{ concat (ternary (list "kserve") list $v.kserve.enabled) (ternary (list "postgres") list (and $v.postgres.enabled $v.postgres.backup.enabled)) | toJson }}
+- why: models
+  from: {{ ternary (list "kserve") list $v.kserve.enabled | toJson }}
   to: [minio]
   ports: [9000]
 {{- with $np.clients.minio }}
@@ -252,8 +249,13 @@ ports: [{{ $rule.port | default $port }}]
   ports: [8000]
 - why: the instance manager asks Kubernetes who is primary
   from: [postgres]
-  toPeers: [{ipBlock: {cidr: {{ $np.kubernetesAPI.cidr }}}}]
+  toPeers: [{ipBlock: {cidr: {{ $np.kubernetesAPI.cidr | quote }}}}]
   ports: {{ toJson $np.kubernetesAPI.ports }}
+{{- if $v.postgres.backup.enabled }}
+- why: backups
+  from: [postgres]
+  {{- include "parley.server" (dict "root" . "address" ($v.postgres.backup.endpointURL | default "https://s3.amazonaws.com") "name" "backup" "setting" "postgres.backup.endpointURL") | nindent 2 }}
+{{- end }}
 {{- with $np.clients.postgres }}
 - why: the databases' users
   fromPeers: {{ toJson . }}
@@ -282,7 +284,7 @@ ports: [{{ $rule.port | default $port }}]
 - why: {{ .why | default "networkPolicy.egress" | quote }}
   from: [{{ .component }}]
   {{- if .cidr }}
-  toPeers: [{ipBlock: {cidr: {{ .cidr }}}}]
+  toPeers: [{ipBlock: {cidr: {{ .cidr | quote }}}}]
   {{- else }}
   toPeers:
     -
