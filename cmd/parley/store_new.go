@@ -322,21 +322,15 @@ func (a *storeAnswers) fill(name string) (storeTemplate, error) {
 
 // repoPage is where people read a repository.
 func repoPage(repo string) string {
-	if rest, ok := strings.CutPrefix(repo, "ssh://"); ok {
-		_, rest = cutUser(rest)
-		return "https://" + strings.TrimSuffix(rest, ".git")
+	repo = strings.TrimSuffix(repo, ".git")
+	if u, err := url.Parse(repo); err == nil && u.Host != "" {
+		if u.Scheme == "ssh" { // on another port than the pages
+			return "https://" + u.Hostname() + u.Path
+		}
+		return repo
 	}
-	if user, rest := cutUser(repo); user != "" && !strings.Contains(repo, "://") {
-		return "https://" + strings.TrimSuffix(strings.Replace(rest, ":", "/", 1), ".git")
-	}
-	return strings.TrimSuffix(repo, ".git")
-}
-
-func cutUser(address string) (user, rest string) {
-	if user, rest, ok := strings.Cut(address, "@"); ok {
-		return user, rest
-	}
-	return "", address
+	_, address, _ := strings.Cut(repo, "@") // git@HOST:PATH
+	return "https://" + strings.Replace(address, ":", "/", 1)
 }
 
 // gitopsSuffix makes the second folder's name from the first's.

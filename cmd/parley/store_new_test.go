@@ -119,7 +119,7 @@ func TestNewStores(t *testing.T) {
 		"argocd": {"--tool", "argocd", "--ci", "github", "--ring", "early"},
 		"qa": {"--title", `Café "Ö": #1`, "--languages", "de,en", "--kiosks", "entrance=Eingang: links, tools='Werkzeug'", "--registry", "harbor.example:5000/library",
 			"--ring", "canary", "--gpus", "1", "--gpu-taint", "praesenz.io/role=qa:NoSchedule", "--avatar-image", "praesenz/avatar:1.4.0", "--temporal", "10.0.0.7:7233"},
-		"small": {"--template", "handoff", "--languages", "tr", "--gpus", "0", "--temporal", "dev"},
+		"small": {"--template", "handoff", "--languages", "tr", "--gpus", "0", "--temporal", "dev", "--repo", "ssh://git@git.example.com:2222/shops/lindenhof-gitops.git"},
 		"central": {"--tool", "argocd", "--template", "form", "--languages", "fr", "--repo", "git@git.example.com:shops/lindenhof-gitops.git", "--chart", "https://charts.example.com",
 			"--chart-version", "1.2.0-rc.1", "--llm", "openai", "--llm-url", "https://llm.example.com", "--llm-model", "qwen2.5-72b", "--temporal", "temporal.example.com:7233"},
 	} {
