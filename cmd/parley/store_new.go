@@ -126,11 +126,11 @@ func (n *newStore) run() error {
 	if err := folders.refuseLinks(files); err != nil {
 		return err
 	}
-	now := storeRecord{Parley: version(), Answers: n.answers.record(n.name), Files: last.Files}
+	now := storeRecord{Parley: version(), Answers: n.answers.record(n.name)}
 	if last.Files == nil {
 		return n.start(folders, files, now)
 	}
-	return n.update(folders, files, now)
+	return n.update(folders, files, last, now)
 }
 
 // start writes both folders where neither is.

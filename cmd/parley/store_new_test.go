@@ -362,6 +362,20 @@ func TestTheSecondRunNamesWhatIsNoLongerPart(t *testing.T) {
 	}
 }
 
+func TestWhatIsTakenOverStaysOnRecordWhenTheStoreCannotBePacked(t *testing.T) {
+	dir := t.TempDir()
+	mustNewStore(t, dir)
+	flow := filepath.Join(dir, "lindenhof", "flows", "help.yaml")
+	edit(t, flow, "start: greet", "start: gret")
+	if out, err := newStoreIn(t, dir, "lindenhof", "--yes", "--chart-version", "0.2.0", "--write"); err == nil || !strings.Contains(out, `did you mean "greet"?`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	edit(t, flow, "start: gret", "start: greet")
+	if out, err := newStoreIn(t, dir, "lindenhof", "--yes"); err != nil {
+		t.Errorf("what was taken over counts as a person's change: %v\n%s", err, out)
+	}
+}
+
 func TestNewWritesInItsTwoFoldersOnly(t *testing.T) {
 	dir := t.TempDir()
 	mustNewStore(t, dir)
