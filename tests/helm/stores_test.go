@@ -22,11 +22,11 @@ import (
 // through its templates.
 var newStores = map[string][]string{
 	"fleet":  nil,
-	"argocd": {"--tool", "argocd", "--ci", "github", "--ring", "early"},
+	"argocd": {"--gitops", "argocd", "--ci", "github", "--ring", "early"},
 	"one shared GPU": {"--title", `Café "Ö": #1`, "--languages", "de,en", "--kiosks", "entrance=Eingang: links,tools", "--registry", "harbor.example:5000/library",
 		"--ring", "canary", "--gpus", "1", "--gpu-taint", "praesenz.io/role=qa:NoSchedule", "--avatar-image", "praesenz/avatar:1.4.0", "--temporal", "10.0.0.7:7233"},
 	"no GPU": {"--template", "handoff", "--languages", "tr", "--gpus", "0", "--temporal", "dev"},
-	"everything elsewhere": {"--tool", "argocd", "--template", "form", "--languages", "fr", "--llm", "openai", "--llm-url", "https://llm.example.com", "--llm-model", "qwen2.5-72b",
+	"everything elsewhere": {"--gitops", "argocd", "--template", "form", "--languages", "fr", "--llm", "openai", "--llm-url", "https://llm.example.com", "--llm-model", "qwen2.5-72b",
 		"--temporal", "temporal.example.com:7233"},
 	"a longest name": {"--kiosks", "a-kiosk-of-20-letter,entrance", "--avatar-image", "avatar.example/unreal:2.0", "--template", "empty"},
 }
@@ -328,6 +328,43 @@ func run(t *testing.T, dir string, environ []string, name string, args ...string
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
+}
+
+// TestAStoresProject compares what a store may make by ArgoCD with what the chart's
+// own AppProject allows, which another test compares with what the chart makes; and
+// what Fleet leaves to autoscalers with the chart's own fleet.yaml.
+func TestAStoresProject(t *testing.T) {
+	dir := t.TempDir()
+	argo := newStore(t, dir, "by-argo", []string{"--gitops", "argocd"})
+	type project struct {
+		Spec struct {
+			NamespaceResourceWhitelist []map[string]string `json:"namespaceResourceWhitelist"`
+		} `json:"spec"`
+	}
+	read := func(path string, into any) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, into); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	var stores, charts project
+	read(filepath.Join(argo, "argocd", "appproject.yaml"), &stores)
+	read(filepath.Join(*chartDir, "argocd", "appproject.yaml"), &charts)
+	if !reflect.DeepEqual(stores, charts) {
+		t.Errorf("a store may make %v, the chart's project allows %v", stores, charts)
+	}
+	type fleet struct {
+		Diff any `json:"diff"`
+	}
+	var storesFleet, chartsFleet fleet
+	read(filepath.Join(newStore(t, dir, "by-fleet", nil), "helm", "fleet.yaml"), &storesFleet)
+	read(filepath.Join(*chartDir, "fleet.yaml"), &chartsFleet)
+	if !reflect.DeepEqual(storesFleet, chartsFleet) {
+		t.Errorf("Fleet leaves %v to autoscalers, for the chart itself %v", storesFleet, chartsFleet)
+	}
 }
 
 // TestFleetOfStores checks the fleet.yaml files that docs/stores.md shows.
