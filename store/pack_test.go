@@ -206,3 +206,19 @@ func TestAPackIsOutOfDate(t *testing.T) {
 		}
 	}
 }
+
+func FuzzPack(f *testing.F) {
+	for _, text := range []string{"", "a", "a\n", "\n\n a\n", "a \nb\n", "a\r\nb", "\ta\n", "- a: |\n    b\n", "# ${x} {{ y }}\n", "12", "null", "\u2028\u0085\ufeff", "---\n...\n", "a\x00b"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		p := store.Pack{ID: "corner-shop", Text: map[string]string{"kb/a.md": content, "kb/b.md": "after\n"}}
+		text, err := p.YAML()
+		if err != nil {
+			t.Skip("what is no text is packed as a binary file: ", err)
+		}
+		if files, _ := packed(t, text); files["kb/a.md"] != content || files["kb/b.md"] != "after\n" {
+			t.Errorf("%q became %q:\n%s", content, files, text)
+		}
+	})
+}

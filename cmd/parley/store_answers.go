@@ -73,7 +73,7 @@ func (a *storeAnswers) options(name string) []storeOption {
 		{flag: "template", help: "what they talk: " + strings.Join(templateNames(), ", ") + " (default questions)", question: "What the kiosks talk (" + strings.Join(templateNames(), ", ") + ")", answer: &a.template, usual: always("questions"), check: oneOf(templateNames()...)},
 		{flag: "time-zone", help: "its IANA time zone (default: this machine's)", question: "Time zone", answer: &a.timeZone, usual: store.MachineZone, check: checkZone},
 		{flag: "domain", help: "DNS domain of the stores; kiosks open https://NAME.DOMAIN", question: "DNS domain of the stores (kiosks open https://" + name + ".DOMAIN)", answer: &a.domain, check: func(s string) error { return checkHost(name + "." + s) }},
-		{flag: "tool", help: "GitOps tool: fleet or argocd (default fleet)", question: "GitOps tool (fleet, argocd)", answer: &a.tool, usual: always("fleet"), check: oneOf("fleet", "argocd")},
+		{flag: "gitops", help: "GitOps tool: fleet or argocd (default fleet)", question: "GitOps tool (fleet, argocd)", answer: &a.tool, usual: always("fleet"), check: oneOf("fleet", "argocd")},
 		{flag: "repo", help: "Git address of the GitOps folder (default https://git.DOMAIN/NAME-gitops.git)", question: "Git address of the GitOps folder", answer: &a.repo, usual: func() string { return "https://git." + a.domain + "/" + name + "-gitops.git" }, check: checkRepo},
 		{flag: "ci", help: "what runs the workflow: gitea or github (default gitea)", question: "CI (gitea, github)", answer: &a.ci, usual: always("gitea"), check: oneOf("gitea", "github")},
 		{flag: "ring", help: "when the store gets changes: " + strings.Join(rings, ", ") + " (default broad)", question: "Ring (" + strings.Join(rings, ", ") + ")", answer: &a.ring, usual: always("broad"), check: oneOf(rings...)},
@@ -107,7 +107,7 @@ func (a *storeAnswers) options(name string) []storeOption {
 			return usualIngress
 		}, check: checkLabel},
 		{flag: "avatar-image", help: "image of a rendered avatar, REPOSITORY:TAG, one for each kiosk (default: the browser draws it)", answer: &a.avatarImage, optional: true, check: checkImage},
-		{flag: "server", help: "for --tool argocd: the cluster (default the one of ArgoCD)", answer: &a.server, usual: always("https://kubernetes.default.svc"), only: func() bool { return a.tool == "argocd" }, check: checkURL},
+		{flag: "server", help: "for --gitops argocd: the cluster (default the one of ArgoCD)", answer: &a.server, usual: always("https://kubernetes.default.svc"), only: func() bool { return a.tool == "argocd" }, check: checkURL},
 	}
 }
 
@@ -124,7 +124,7 @@ func (a *storeAnswers) complete(name string, given func(flag string) bool, last 
 		switch {
 		case o.only != nil && !o.only():
 			if given(o.flag) && *o.answer != "" {
-				faults = append(faults, fmt.Errorf("--%s: it has no meaning with --llm %s and --tool %s; leave it out", o.flag, a.llm, a.tool))
+				faults = append(faults, fmt.Errorf("--%s: it has no meaning with --llm %s and --gitops %s; leave it out", o.flag, a.llm, a.tool))
 			}
 			*o.answer = ""
 			continue

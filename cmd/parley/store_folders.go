@@ -150,8 +150,7 @@ func (f storeFolders) changes(files map[string][]byte, last storeRecord) ([]chan
 
 // update shows what would change in folders that are there, and takes over what
 // it is told to.
-func (n *newStore) update(folders storeFolders, files map[string][]byte, now storeRecord) error {
-	last := storeRecord{Files: now.Files}
+func (n *newStore) update(folders storeFolders, files map[string][]byte, last, now storeRecord) error {
 	now.Files = maps.Clone(last.Files)
 	packed := n.name + gitopsSuffix + "/" + packedFile
 	if err := n.checkFiles(files, packed); err != nil {
@@ -179,25 +178,28 @@ func (n *newStore) update(folders storeFolders, files map[string][]byte, now sto
 		return err
 	}
 	left += open
-	if n.write || len(n.files) > 0 {
-		if err := folders.writeRecord(now); err != nil {
-			return err
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(last.Files)) {
-		if _, ok := files[name]; !ok && name != packed {
-			if _, err := os.Lstat(folders.path(name)); err == nil {
-				if _, err := fmt.Fprintf(n.out, "%s is no longer part of the template; remove it if you do not need it\n", folders.path(name)); err != nil {
-					return err
-				}
-			}
-		}
+	if err := n.tellLeftovers(folders, files, last); err != nil {
+		return err
 	}
 	if left == 0 {
 		_, err := fmt.Fprintf(n.out, "%s is as `parley store new` would write it\n", folders.path(n.name))
 		return err
 	}
 	return quietError{errors.New("the store differs")}
+}
+
+// tellLeftovers names the files of last time that would not be written now.
+func (n *newStore) tellLeftovers(folders storeFolders, files map[string][]byte, last storeRecord) error {
+	for _, name := range slices.Sorted(maps.Keys(last.Files)) {
+		_, wanted := files[name]
+		if _, err := os.Lstat(folders.path(name)); wanted || err != nil || name == n.name+gitopsSuffix+"/"+packedFile {
+			continue
+		}
+		if _, err := fmt.Fprintf(n.out, "%s is no longer part of the template; remove it if you do not need it\n", folders.path(name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkFiles refuses files after --write that are none of the store's.
@@ -215,8 +217,8 @@ func (n *newStore) checkFiles(files map[string][]byte, packed string) error {
 	return errors.Join(faults...)
 }
 
-// takeOver writes the changes it is told to, shows the others and answers how
-// many these are.
+// takeOver writes the changes it is told to and keeps them on record, shows the
+// others and answers how many these are.
 func (n *newStore) takeOver(folders storeFolders, changes []change, now *storeRecord) (left int, err error) {
 	for _, c := range changes {
 		if n.write && !c.yours || slices.Contains(n.files, c.name) {
@@ -233,6 +235,9 @@ func (n *newStore) takeOver(folders storeFolders, changes []change, now *storeRe
 		if _, err := n.out.Write(c.show(folders.path(c.name), isTerminal(n.out))); err != nil {
 			return left, err
 		}
+	}
+	if n.write || len(n.files) > 0 {
+		return left, folders.writeRecord(*now)
 	}
 	return left, nil
 }

@@ -126,11 +126,11 @@ func (n *newStore) run() error {
 	if err := folders.refuseLinks(files); err != nil {
 		return err
 	}
-	now := storeRecord{Parley: version(), Answers: n.answers.record(n.name), Files: last.Files}
+	now := storeRecord{Parley: version(), Answers: n.answers.record(n.name)}
 	if last.Files == nil {
 		return n.start(folders, files, now)
 	}
-	return n.update(folders, files, now)
+	return n.update(folders, files, last, now)
 }
 
 // start writes both folders where neither is.
@@ -203,6 +203,12 @@ func addPack(complaints io.Writer, name string, files map[string][]byte) error {
 // madeSecrets are the secrets of every store: the chart's secrets.keys.
 var madeSecrets = []string{"kiosk_key", "media_token", "staff_token", "events_token"}
 
+// scaledDeployments are what the chart can scale, in a release named parley.
+var scaledDeployments = []string{
+	"parley-gateway", "parley-worker-conversation", "parley-worker-stt", "parley-worker-retrieval", "parley-worker-llm",
+	"parley-worker-tts", "parley-worker-avatar", "parley-worker-action",
+}
+
 // storeTemplate is what the files of a new store are filled in with.
 type storeTemplate struct {
 	Name, Title, Default, TimeZone, Flow, Lang string
@@ -212,7 +218,7 @@ type storeTemplate struct {
 	Tool, ToolName, Repo, RepoPage, Ring, Server string
 	RepoByToken                                  bool // else by an SSH key
 	Searches                                     bool // whether the flow looks into the knowledge
-	Rings, NamespaceLabels                       []string
+	Rings, NamespaceLabels, Scaled               []string
 	Chart, ChartRepo, ChartName, ChartVersion    string
 	ChartOCI                                     bool
 	Registry, Image, Host, Domain, Vault         string
@@ -269,6 +275,7 @@ func (a *storeAnswers) fill(name string) (storeTemplate, error) {
 		Tool: a.tool, ToolName: map[string]string{"fleet": "Rancher Fleet", "argocd": "ArgoCD"}[a.tool],
 		Repo: a.repo, RepoPage: repoPage(a.repo), RepoByToken: strings.HasPrefix(a.repo, "http"), Ring: a.ring, Rings: rings, Server: a.server,
 		NamespaceLabels: []string{"pod-security.kubernetes.io/enforce: restricted", "pod-security.kubernetes.io/enforce-version: latest", "pod-security.kubernetes.io/warn: restricted"},
+		Scaled:          scaledDeployments,
 		Chart:           a.chart, ChartRepo: a.chart, ChartName: "parley", ChartVersion: a.chartVersion,
 		Registry: a.registry, Image: cmp.Or(a.registry, publicRegistry) + "/praesenz/parley:" + a.chartVersion,
 		Host: name + "." + a.domain, Domain: a.domain, Vault: a.vault,
@@ -322,21 +329,15 @@ func (a *storeAnswers) fill(name string) (storeTemplate, error) {
 
 // repoPage is where people read a repository.
 func repoPage(repo string) string {
-	if rest, ok := strings.CutPrefix(repo, "ssh://"); ok {
-		_, rest = cutUser(rest)
-		return "https://" + strings.TrimSuffix(rest, ".git")
+	repo = strings.TrimSuffix(repo, ".git")
+	if u, err := url.Parse(repo); err == nil && u.Host != "" {
+		if u.Scheme == "ssh" { // on another port than the pages
+			return "https://" + u.Hostname() + u.Path
+		}
+		return repo
 	}
-	if user, rest := cutUser(repo); user != "" && !strings.Contains(repo, "://") {
-		return "https://" + strings.TrimSuffix(strings.Replace(rest, ":", "/", 1), ".git")
-	}
-	return strings.TrimSuffix(repo, ".git")
-}
-
-func cutUser(address string) (user, rest string) {
-	if user, rest, ok := strings.Cut(address, "@"); ok {
-		return user, rest
-	}
-	return "", address
+	_, address, _ := strings.Cut(repo, "@") // git@HOST:PATH
+	return "https://" + strings.Replace(address, ":", "/", 1)
 }
 
 // gitopsSuffix makes the second folder's name from the first's.

@@ -69,7 +69,7 @@ func TestNewStoresCheckCleanAndTheirTestsPass(t *testing.T) {
 		for _, tool := range []string{"fleet", "argocd"} {
 			t.Run(template+" by "+tool, func(t *testing.T) {
 				dir := t.TempDir()
-				mustNewStore(t, dir, "--template", template, "--tool", tool, "--languages", "de,en,fr,tr")
+				mustNewStore(t, dir, "--template", template, "--gitops", tool, "--languages", "de,en,fr,tr")
 				store, values := filepath.Join(dir, "lindenhof"), filepath.Join(dir, "lindenhof-gitops", "helm", "values-store.yaml")
 				var said bytes.Buffer
 				if err := checkPaths(&said, []string{store}, "text", nil); err != nil || !strings.Contains(said.String(), "0 mistakes, 0 warnings") {
@@ -116,11 +116,11 @@ func checkYAML(t *testing.T, name, text string) {
 func TestNewStores(t *testing.T) {
 	for name, args := range map[string][]string{
 		"fleet":  nil,
-		"argocd": {"--tool", "argocd", "--ci", "github", "--ring", "early"},
+		"argocd": {"--gitops", "argocd", "--ci", "github", "--ring", "early"},
 		"qa": {"--title", `Café "Ö": #1`, "--languages", "de,en", "--kiosks", "entrance=Eingang: links, tools='Werkzeug'", "--registry", "harbor.example:5000/library",
 			"--ring", "canary", "--gpus", "1", "--gpu-taint", "praesenz.io/role=qa:NoSchedule", "--avatar-image", "praesenz/avatar:1.4.0", "--temporal", "10.0.0.7:7233"},
-		"small": {"--template", "handoff", "--languages", "tr", "--gpus", "0", "--temporal", "dev"},
-		"central": {"--tool", "argocd", "--template", "form", "--languages", "fr", "--repo", "git@git.example.com:shops/lindenhof-gitops.git", "--chart", "https://charts.example.com",
+		"small": {"--template", "handoff", "--languages", "tr", "--gpus", "0", "--temporal", "dev", "--repo", "ssh://git@git.example.com:2222/shops/lindenhof-gitops.git"},
+		"central": {"--gitops", "argocd", "--template", "form", "--languages", "fr", "--repo", "git@git.example.com:shops/lindenhof-gitops.git", "--chart", "https://charts.example.com",
 			"--chart-version", "1.2.0-rc.1", "--llm", "openai", "--llm-url", "https://llm.example.com", "--llm-model", "qwen2.5-72b", "--temporal", "temporal.example.com:7233"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestNewStores(t *testing.T) {
 func TestNewStoreTellsEveryFaultAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	out, err := newStoreIn(t, dir, "lindenhof", "--yes", "--title", "a\nb", "--languages", "en,xx,en", "--kiosks", "Door,a=b,a=c", "--template", "qestions",
-		"--time-zone", "Berlin", "--tool", "flux", "--ci", "jenkins", "--repo", "git", "--ring", "last", "--registry", "https://harbor", "--chart", "parley",
+		"--time-zone", "Berlin", "--gitops", "flux", "--ci", "jenkins", "--repo", "git", "--ring", "last", "--registry", "https://harbor", "--chart", "parley",
 		"--chart-version", "latest", "--vault", "vault", "--temporal", "temporal", "--llm", "gpt", "--llm-url", "https://llm", "--gpus", "many", "--gpu-taint", "qa",
 		"--ingress-class", "N G", "--avatar-image", "avatar")
 	if err == nil {
@@ -168,7 +168,7 @@ func TestNewStoreTellsEveryFaultAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		`--title: "a\nb"`, `--languages: the templates do not speak "xx"`, `"en" is there twice`, `--kiosks: "Door" must be`, `"a" is there twice`, `did you mean "questions"?`,
-		`--time-zone: "Berlin"`, `--domain: it is missing`, `--tool: there is no "flux"`, `--ci: there is no "jenkins"`, `--repo: "git" must be`, `--ring: there is no "last"`,
+		`--time-zone: "Berlin"`, `--domain: it is missing`, `--gitops: there is no "flux"`, `--ci: there is no "jenkins"`, `--repo: "git" must be`, `--ring: there is no "last"`,
 		`--registry: "https://harbor"`, `--chart: "parley" must be like oci://`, `--chart-version: "latest"`, `--vault: "vault"`, `--temporal: "temporal" must be HOST:PORT`,
 		`--llm: there is no "gpt"`, `--llm-url: it has no meaning`, `--gpus: "many"`, `--gpu-taint: "qa" must be like praesenz.io/role=qa:NoSchedule`, `--ingress-class: "N G"`,
 		`--avatar-image: "avatar" must be like`,
@@ -359,6 +359,20 @@ func TestTheSecondRunNamesWhatIsNoLongerPart(t *testing.T) {
 	}
 	if _, err := newStoreIn(t, dir, "lindenhof", "--yes", "--write=store.yaml"); err == nil || !strings.Contains(err.Error(), "--write=store.yaml: it is none of the store's files") {
 		t.Errorf("error %v for a file that is none", err)
+	}
+}
+
+func TestWhatIsTakenOverStaysOnRecordWhenTheStoreCannotBePacked(t *testing.T) {
+	dir := t.TempDir()
+	mustNewStore(t, dir)
+	flow := filepath.Join(dir, "lindenhof", "flows", "help.yaml")
+	edit(t, flow, "start: greet", "start: gret")
+	if out, err := newStoreIn(t, dir, "lindenhof", "--yes", "--chart-version", "0.2.0", "--write"); err == nil || !strings.Contains(out, `did you mean "greet"?`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	edit(t, flow, "start: gret", "start: greet")
+	if out, err := newStoreIn(t, dir, "lindenhof", "--yes"); err != nil {
+		t.Errorf("what was taken over counts as a person's change: %v\n%s", err, out)
 	}
 }
 
