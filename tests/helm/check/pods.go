@@ -204,7 +204,7 @@ func rollout(v *View) {
 }
 
 // drains: a part that drains has the time that it needs for that.
-func (v *View) drains(p part) {
+func (v *View) drains(p Part) {
 	if len(p.Command) == 0 || p.Command[0] != "gateway" && p.Command[0] != "worker" {
 		return
 	}
@@ -350,7 +350,7 @@ func secrets(v *View) {
 }
 
 // secretFiles: each …_file setting names a file that is mounted into the container.
-func (v *View) secretFiles(p part) {
+func (v *View) secretFiles(p Part) {
 	for _, key := range p.settings() {
 		if !strings.HasSuffix(key, "_file") {
 			continue
