@@ -1,7 +1,7 @@
 package helm_test
 
 import (
-	"encoding/json"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"os"
@@ -13,64 +13,32 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
+	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/tests/helm/check"
 	"github.com/praesenz/parley/tests/helm/render"
 )
 
 // readers are parley's commands that the chart runs and that read settings.
-var readers = []string{"gateway", "worker", "speech", "codec", "temporal setup", "temporal promote", "kb sync"}
-
-// A setting's value and where it was written, as `parley config print` tells.
-type printed struct {
-	Value  any    `json:"value"`
-	Source string `json:"source"`
-}
-
-// settingsOf are the settings that a command reads.
-func settingsOf(t *testing.T, command string, environ []string) (map[string]printed, error) {
-	t.Helper()
-	var all map[string]printed
-	out, err := run(t, environ, "config", "print", "--for", command, "--format", "json")
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(out, &all); err != nil {
-		t.Fatalf("config print --for %q: %v\n%s", command, err, out)
-	}
-	return all, nil
-}
-
-// run runs parley in an environment of nothing but environ. The error has what it
-// said.
-func run(t *testing.T, environ []string, args ...string) ([]byte, error) {
-	t.Helper()
-	cmd := exec.Command(parley(t), args...)
-	cmd.Env = environ
-	var out, faults strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &faults
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("parley %s: %w\n%s", strings.Join(args, " "), err, faults.String())
-	}
-	return []byte(out.String()), nil
-}
-
-// complete is an environment in which every command has what it cannot do without.
-func complete(t *testing.T) []string {
-	t.Helper()
-	secret := secretFile(t)
-	return []string{"PARLEY_KIOSK_KEY_FILE=" + secret, "PARLEY_MEDIA_TOKEN_FILE=" + secret, "PARLEY_SPEECH_TOKEN_FILE=" + secret,
-		"PARLEY_SPEECH=http://speech:8000", "PARLEY_DEPLOYMENT=parley", "PARLEY_BUILD_ID=1", "PARLEY_PAYLOAD_KEYS_FILE=" + payloadKeys(t),
-		"PARLEY_ORIGINS=https://temporal.example"}
-}
+var readers = []config.Command{config.Gateway, config.Worker, config.Speech, config.Codec, config.TemporalSetup, config.TemporalPromote, config.KBSync}
 
 const someHex = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
 
-func secretFile(t *testing.T) string  { return written(t, "secret", someHex) }
-func payloadKeys(t *testing.T) string { return written(t, "payload_keys", "one:"+someHex) }
-
-func written(t *testing.T, name, text string) string {
+// secret makes a file with a secret that is good for a setting. Those of staff and
+// of other systems must not be the same.
+func secret(t *testing.T, dir, setting string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
+	text := someHex + hex.EncodeToString([]byte(setting))
+	if setting == "payload_keys" {
+		text = "one:" + someHex
+	}
+	return written(t, dir, setting, text)
+}
+
+func written(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -107,38 +75,58 @@ func TestSettingsAreTaken(t *testing.T) {
 		values, o := s.values(factors, row)
 		add(fmt.Sprintf("pairs/%d", i), mustRender(t, values, o))
 	}
-	commands := map[string]bool{}
+	dir := t.TempDir()
+	ran, asked := map[config.Command]bool{}, map[string]bool{}
 	for _, key := range slices.Sorted(maps.Keys(found)) {
 		c := found[key]
-		command := strings.Join(c.Command, " ")
-		commands[command] = true
-		if _, err := run(t, nil, append(slices.Clone(c.Args), "--help")...); err != nil {
-			t.Errorf("%s: %s: its arguments: %v", c.in, c, err)
+		command := config.Command(strings.Join(c.Command, " "))
+		// The binary itself says whether it knows the command and its flags.
+		if shape := fmt.Sprint(c.Command, slices.Sorted(maps.Keys(c.Flags))); !asked[shape] {
+			asked[shape] = true
+			if err := parleyTakes(t, c.Args); err != nil {
+				t.Errorf("%s: %s: %v", c.in, c, err)
+			}
 		}
 		if c.Command[0] == "health" {
 			continue
 		}
+		ran[command] = true
+		flags := pflag.NewFlagSet(string(command), pflag.ContinueOnError)
+		config.Bind(command, flags)
+		flags.ParseErrorsAllowlist.UnknownFlags = true // those that are no settings
+		if err := flags.Parse(c.Args); err != nil {
+			t.Errorf("%s: %s: %v", c.in, c, err)
+		}
 		var environ []string
 		for name, value := range c.Env {
 			switch {
-			case name == "payload_keys_file":
-				value = payloadKeys(t)
 			case strings.HasSuffix(name, "_file"):
-				value = secretFile(t)
+				value = secret(t, dir, strings.TrimSuffix(name, "_file"))
 			case name == "config":
-				value = written(t, "parley.yaml", c.FileText)
+				value = written(t, dir, "parley.yaml", c.FileText)
 			}
 			environ = append(environ, "PARLEY_"+strings.ToUpper(name)+"="+value)
 		}
-		if _, err := settingsOf(t, command, environ); err != nil {
+		if _, err := config.Load(command, flags, environ); err != nil {
 			t.Errorf("%s: %s, container %s: %v", c.in, c, c.Container.Name, err)
 		}
 	}
 	for _, command := range readers {
-		if !commands[command] {
+		if !ran[command] {
 			t.Errorf("no rendering runs parley %s", command)
 		}
 	}
+}
+
+// parleyTakes gives the binary a command line, and --help beside it, so that it
+// looks at the line and does nothing.
+func parleyTakes(t *testing.T, args []string) error {
+	t.Helper()
+	out, err := exec.Command(parley(t), append(slices.Clone(args), "--help")...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("parley %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
 }
 
 // TestEverySettingHasAPlace goes through all settings of the commands that the
@@ -157,14 +145,12 @@ func TestEverySettingHasAPlace(t *testing.T) {
 		// None are settings that have no place in a cluster, and why.
 		None map[string]string `json:"none"`
 	}](t, "testdata/settings.yaml")
-	readBy := map[string][]string{}
-	for _, command := range readers {
-		all, err := settingsOf(t, command, complete(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for key := range all {
-			readBy[key] = append(readBy[key], command)
+	readBy := map[string][]config.Command{}
+	for _, setting := range config.Settings() {
+		for _, command := range readers {
+			if setting.ReadBy(command) {
+				readBy[setting.Key] = append(readBy[setting.Key], command)
+			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(readBy)) {
@@ -182,8 +168,11 @@ func TestEverySettingHasAPlace(t *testing.T) {
 				settingReaches(t, map[string]any{"config": config}, key, sample, readBy[key])
 			case elsewhere:
 				settingReaches(t, other.Values, key, other.Want, readBy[key])
-				_, err := theChart(t).Render(map[string]any{"config": map[string]any{key: other.Want}}, render.Options{})
-				if err == nil || !regexp.MustCompile(`config.` + key + `: write \S+|/config`).MatchString(err.Error()) {
+				// Who writes it in `config` all the same is sent there, or heard.
+				config := map[string]any{"config": map[string]any{key: "something"}}
+				if _, err := theChart(t).Render(config, render.Options{}); err == nil {
+					settingReaches(t, config, key, "something", readBy[key])
+				} else if !regexp.MustCompile(`config.` + key + `: write \S+|/config`).MatchString(err.Error()) {
 					t.Errorf("config.%s is refused with %v; say which value to write instead", key, err)
 				}
 			default:
@@ -211,6 +200,7 @@ func keys[V any](m map[string]V) map[string]bool {
 // everything are values with every part on that reads settings.
 func everything() map[string]any {
 	return map[string]any{
+		"networkPolicy": map[string]any{"enabled": false}, // addresses need no policy here
 		"secrets": map[string]any{"keys": []any{"kiosk_key", "media_token", "staff_token", "events_token", "speech_key", "llm_key", "qdrant_key", "temporal_api_key", "payload_keys", "codec_token"}},
 		"codec":   map[string]any{"enabled": true, "origins": []any{"https://temporal.example"}},
 	}
@@ -218,7 +208,7 @@ func everything() map[string]any {
 
 // settingReaches expects that values bring a setting to some part that reads it,
 // and to no part something else.
-func settingReaches(t *testing.T, values map[string]any, key string, want any, readers []string) {
+func settingReaches(t *testing.T, values map[string]any, key string, want any, readers []config.Command) {
 	t.Helper()
 	base := everything()
 	if key == "corpus" || key == "speech_token" {
@@ -230,7 +220,7 @@ func settingReaches(t *testing.T, values map[string]any, key string, want any, r
 	}
 	reached := false
 	for _, p := range parts {
-		if !slices.Contains(readers, strings.Join(p.Command, " ")) {
+		if !slices.Contains(readers, config.Command(strings.Join(p.Command, " "))) {
 			continue
 		}
 		got := p.Setting(key)
@@ -239,7 +229,7 @@ func settingReaches(t *testing.T, values map[string]any, key string, want any, r
 		}
 	}
 	if !reached {
-		t.Errorf("%v do not bring %s=%v to any of %s", values, key, want, strings.Join(readers, ", "))
+		t.Errorf("%v do not bring %s=%v to any of %s", values, key, want, fmt.Sprint(readers))
 	}
 }
 
@@ -253,7 +243,7 @@ func same(got, want any) bool {
 }
 
 // secretReaches expects that every part that reads a secret gets it as a file.
-func secretReaches(t *testing.T, secret string, readers []string) {
+func secretReaches(t *testing.T, secret string, readers []config.Command) {
 	t.Helper()
 	values := everything()
 	if secret == "speech_token" {
@@ -265,11 +255,11 @@ func secretReaches(t *testing.T, secret string, readers []string) {
 	}
 	reached := false
 	for _, p := range parts {
-		if slices.Contains(readers, strings.Join(p.Command, " ")) && p.Setting(secret+"_file") != nil {
+		if slices.Contains(readers, config.Command(strings.Join(p.Command, " "))) && p.Setting(secret+"_file") != nil {
 			reached = true
 		}
 	}
 	if !reached {
-		t.Errorf("with %s in secrets.keys, none of %s gets %s_file", secret, strings.Join(readers, ", "), secret)
+		t.Errorf("with %s in secrets.keys, none of %s gets %s_file", secret, fmt.Sprint(readers), secret)
 	}
 }

@@ -467,7 +467,8 @@ func (v *View) reach(ends []end, at string) []need {
 	}
 	name, rest, _ := strings.Cut(host, ".")
 	namespace, _, _ := strings.Cut(rest, ".")
-	inCluster := rest == "" || strings.Contains(host, ".svc") || !strings.Contains(rest, ".") && rest != ""
+	// NAME.NAMESPACE alone could be a name of the world's as well, and is taken as one.
+	inCluster := rest == "" || rest == v.Namespace || strings.Contains(host+".", ".svc.")
 	if !inCluster {
 		return []need{{to: end{name: host}, port: port}}
 	}

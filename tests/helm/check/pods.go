@@ -383,8 +383,10 @@ func (v *View) secretFiles(p Part) {
 // shows is whether a volume has a file: as far as one can tell where others fill
 // the Secret.
 func (v *View) shows(volume corev1.Volume, file string) bool {
-	sources := append(configSources(volume), secretSources(volume)...)
-	for _, s := range sources {
+	if len(configSources(volume)) > 0 && len(secretSources(volume)) == 0 {
+		return false // secrets are in Secrets
+	}
+	for _, s := range secretSources(volume) {
 		if len(s.items) > 0 {
 			if slices.ContainsFunc(s.items, func(i corev1.KeyToPath) bool { return i.Path == file }) {
 				return true
