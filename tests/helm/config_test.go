@@ -201,8 +201,8 @@ func keys[V any](m map[string]V) map[string]bool {
 func everything() map[string]any {
 	return map[string]any{
 		"networkPolicy": map[string]any{"enabled": false}, // addresses need no policy here
-		"secrets": map[string]any{"keys": []any{"kiosk_key", "media_token", "staff_token", "events_token", "speech_key", "llm_key", "qdrant_key", "temporal_api_key", "payload_keys", "codec_token"}},
-		"codec":   map[string]any{"enabled": true, "origins": []any{"https://temporal.example"}},
+		"secrets":       map[string]any{"keys": []any{"kiosk_key", "media_token", "staff_token", "events_token", "speech_key", "llm_key", "qdrant_key", "temporal_api_key", "payload_keys", "codec_token"}},
+		"codec":         map[string]any{"enabled": true, "origins": []any{"https://temporal.example"}},
 	}
 }
 

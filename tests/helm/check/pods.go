@@ -335,8 +335,8 @@ func secrets(v *View) {
 	}
 	for _, p := range v.parts {
 		for _, key := range p.settings() {
-			if !secretName.MatchString(key) {
-				continue
+			if !secretName.MatchString(key) || strings.HasPrefix(p.text(key), "/") {
+				continue // or the path of a file, such as a certificate's key
 			}
 			if _, ok := p.File[key]; ok {
 				v.faultf("ConfigMap/"+p.FileName, "%s is a secret: put it into the Secret and set %s_file", key, key)
