@@ -580,8 +580,9 @@ func (v *View) needsOfModels(ends []end) []need {
 		}
 		for _, to := range ends {
 			for _, port := range to.allPorts() {
-				if serves && to.labels["app.kubernetes.io/component"] == "minio" && port.Name != "console" {
-					needs = append(needs, need{from: e, to: to, port: port, why: "its model may be there", optional: true})
+				keeps := to.labels["app.kubernetes.io/component"] == "minio" && port.Name != "console"
+				if keeps && (serves || strings.HasPrefix(e.name, "Cluster/")) {
+					needs = append(needs, need{from: e, to: to, port: port, why: "its model, or its backups, may be there", optional: true})
 				}
 			}
 		}
