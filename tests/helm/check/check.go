@@ -60,7 +60,7 @@ func Run(r *render.Rendering) ([]Fault, error) {
 type View struct {
 	*render.Rendering
 	workloads []render.Workload
-	parts     []part // the containers that run parley, with the settings they have
+	parts     []Part // the containers that run parley, with the settings they have
 	byName    map[string]render.Object
 
 	check  string

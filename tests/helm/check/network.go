@@ -360,7 +360,7 @@ type address struct {
 }
 
 // addresses are where a part connects to, as cmd/parley does.
-func (p part) addresses() []address {
+func (p Part) addresses() []address {
 	var found []address
 	add := func(key, why string) {
 		if a := p.text(key); a != "" {
@@ -420,7 +420,7 @@ func (p part) addresses() []address {
 }
 
 // streams is whether a part's activities stream to gateways.
-func (p part) streams() bool {
+func (p Part) streams() bool {
 	if p.Command[0] != "worker" {
 		return false
 	}
@@ -434,10 +434,10 @@ var urls = regexp.MustCompile(`\b(?:https?|wss?|grpc)://[A-Za-z0-9.\-]+(?::\d+)?
 
 // foreignAddresses are the addresses in the arguments and the environment of the
 // containers that do not run parley.
-func foreignAddresses(w render.Workload, parts []part) []string {
+func foreignAddresses(w render.Workload, parts []Part) []string {
 	var found []string
 	for _, c := range w.Containers() {
-		if slices.ContainsFunc(parts, func(p part) bool { return p.String() == w.String() && p.Container.Name == c.Name }) {
+		if slices.ContainsFunc(parts, func(p Part) bool { return p.String() == w.String() && p.Container.Name == c.Name }) {
 			continue
 		}
 		texts := slices.Concat(c.Command, c.Args)
@@ -467,7 +467,8 @@ func (v *View) reach(ends []end, at string) []need {
 	}
 	name, rest, _ := strings.Cut(host, ".")
 	namespace, _, _ := strings.Cut(rest, ".")
-	inCluster := rest == "" || strings.Contains(host, ".svc") || !strings.Contains(rest, ".") && rest != ""
+	// NAME.NAMESPACE alone could be a name of the world's as well, and is taken as one.
+	inCluster := rest == "" || rest == v.Namespace || strings.Contains(host+".", ".svc.")
 	if !inCluster {
 		return []need{{to: end{name: host}, port: port}}
 	}
@@ -579,8 +580,9 @@ func (v *View) needsOfModels(ends []end) []need {
 		}
 		for _, to := range ends {
 			for _, port := range to.allPorts() {
-				if serves && to.labels["app.kubernetes.io/component"] == "minio" && port.Name != "console" {
-					needs = append(needs, need{from: e, to: to, port: port, why: "its model may be there", optional: true})
+				keeps := to.labels["app.kubernetes.io/component"] == "minio" && port.Name != "console"
+				if keeps && (serves || strings.HasPrefix(e.name, "Cluster/")) {
+					needs = append(needs, need{from: e, to: to, port: port, why: "its model, or its backups, may be there", optional: true})
 				}
 			}
 		}

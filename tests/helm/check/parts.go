@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,23 +14,33 @@ import (
 	"github.com/praesenz/parley/tests/helm/render"
 )
 
-// A part is a container that runs parley.
-type part struct {
+// A Part is a container that runs parley.
+type Part struct {
 	render.Workload
 	Container corev1.Container
+	Args      []string          // the command line, without the program
 	Command   []string          // gateway; temporal setup; kb sync
 	Flags     map[string]string // as on the command line, by the setting's key
-	Env       map[string]string // PARLEY_* by the setting's key; "" where the value comes from elsewhere
+	Env       map[string]string // PARLEY_* by the setting's key, as the container sees it; none from Secrets
 	File      map[string]any    // the settings file
 	FileName  string            // CONFIGMAP/KEY, for messages; empty without a file
 	FileText  string
 }
 
+// Parts are the containers of a rendering that run parley.
+func Parts(r *render.Rendering) ([]Part, error) {
+	v, err := look(r)
+	if err != nil {
+		return nil, err
+	}
+	return v.parts, nil
+}
+
 // commands are parley's commands that a chart runs.
 var commands = []string{"gateway", "worker", "speech", "codec", "kb", "temporal", "health", "admin"}
 
-func (v *View) findParts() ([]part, error) {
-	var parts []part
+func (v *View) findParts() ([]Part, error) {
+	var parts []Part
 	for _, w := range v.workloads {
 		for _, c := range w.Containers() {
 			p, err := v.readPart(w, c)
@@ -44,8 +55,8 @@ func (v *View) findParts() ([]part, error) {
 	return parts, nil
 }
 
-func (v *View) readPart(w render.Workload, c corev1.Container) (part, error) {
-	p := part{Workload: w, Container: c, Flags: map[string]string{}, Env: map[string]string{}}
+func (v *View) readPart(w render.Workload, c corev1.Container) (Part, error) {
+	p := Part{Workload: w, Container: c, Flags: map[string]string{}, Env: map[string]string{}}
 	args := slices.Concat(c.Command, c.Args)
 	if len(c.Command) > 0 && path.Base(c.Command[0]) != "parley" {
 		return p, nil // another program
@@ -53,6 +64,7 @@ func (v *View) readPart(w render.Workload, c corev1.Container) (part, error) {
 	if len(c.Command) > 0 {
 		args = args[1:]
 	}
+	p.Args = args
 	for i := 0; i < len(args); i++ {
 		name, isFlag := strings.CutPrefix(args[i], "--")
 		if !isFlag {
@@ -66,9 +78,17 @@ func (v *View) readPart(w render.Workload, c corev1.Container) (part, error) {
 		}
 		p.Flags[strings.ReplaceAll(name, "-", "_")] = value
 	}
+	seen := map[string]string{}
 	for _, e := range c.Env {
+		if seen[e.Name] = expand(e.Value, seen); e.ValueFrom != nil {
+			field := e.ValueFrom.FieldRef
+			if field == nil {
+				continue // from a Secret or a ConfigMap: other checks look at those
+			}
+			seen[e.Name] = downward[field.FieldPath]
+		}
 		if key, ok := strings.CutPrefix(e.Name, "PARLEY_"); ok {
-			p.Env[strings.ToLower(key)] = e.Value
+			p.Env[strings.ToLower(key)] = seen[e.Name]
 		}
 	}
 	file := p.Flags["config"]
@@ -88,6 +108,23 @@ func (v *View) readPart(w render.Workload, c corev1.Container) (part, error) {
 		return p, fmt.Errorf("ConfigMap/%s: %s: %w", config.Name, key, err)
 	}
 	return p, nil
+}
+
+// downward is what the fields of a pod might be that containers ask for.
+var downward = map[string]string{
+	"status.podIP": "10.42.0.7", "status.hostIP": "10.0.0.7", "metadata.name": "pod-1", "metadata.namespace": "shop",
+}
+
+var variable = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+
+// expand puts the variables before it into a variable's value, as Kubernetes does.
+func expand(value string, seen map[string]string) string {
+	return variable.ReplaceAllStringFunc(value, func(ref string) string {
+		if v, ok := seen[ref[2:len(ref)-1]]; ok {
+			return v
+		}
+		return ref
+	})
 }
 
 // mountedConfig finds the ConfigMap and its key that a container sees at file.
@@ -163,9 +200,9 @@ func secretSources(volume corev1.Volume) []source {
 	return s
 }
 
-// setting gives what a part's setting is by flag, environment or file, in that
+// Setting gives what a part's setting is by flag, environment or file, in that
 // order; nil where nobody sets it.
-func (p part) setting(key string) any {
+func (p Part) Setting(key string) any {
 	if s, ok := p.Flags[key]; ok {
 		return s
 	}
@@ -176,16 +213,16 @@ func (p part) setting(key string) any {
 }
 
 // text gives a setting as text; empty where nobody sets it.
-func (p part) text(key string) string {
-	if s := p.setting(key); s != nil {
+func (p Part) text(key string) string {
+	if s := p.Setting(key); s != nil {
 		return fmt.Sprint(s)
 	}
 	return ""
 }
 
 // list gives a setting that is a list.
-func (p part) list(key string) []string {
-	switch s := p.setting(key).(type) {
+func (p Part) list(key string) []string {
+	switch s := p.Setting(key).(type) {
 	case []any:
 		var l []string
 		for _, e := range s {
@@ -201,9 +238,9 @@ func (p part) list(key string) []string {
 }
 
 // table gives a setting that is a map.
-func (p part) table(key string) map[string]string {
+func (p Part) table(key string) map[string]string {
 	t := map[string]string{}
-	switch s := p.setting(key).(type) {
+	switch s := p.Setting(key).(type) {
 	case map[string]any:
 		for k, e := range s {
 			t[k] = fmt.Sprint(e)
@@ -219,7 +256,7 @@ func (p part) table(key string) map[string]string {
 }
 
 // settings are the keys that anybody sets for a part.
-func (p part) settings() []string {
+func (p Part) settings() []string {
 	keys := map[string]bool{}
 	for k := range p.Flags {
 		keys[k] = true

@@ -204,7 +204,7 @@ func rollout(v *View) {
 }
 
 // drains: a part that drains has the time that it needs for that.
-func (v *View) drains(p part) {
+func (v *View) drains(p Part) {
 	if len(p.Command) == 0 || p.Command[0] != "gateway" && p.Command[0] != "worker" {
 		return
 	}
@@ -335,8 +335,8 @@ func secrets(v *View) {
 	}
 	for _, p := range v.parts {
 		for _, key := range p.settings() {
-			if !secretName.MatchString(key) {
-				continue
+			if !secretName.MatchString(key) || strings.HasPrefix(p.text(key), "/") {
+				continue // or the path of a file, such as a certificate's key
 			}
 			if _, ok := p.File[key]; ok {
 				v.faultf("ConfigMap/"+p.FileName, "%s is a secret: put it into the Secret and set %s_file", key, key)
@@ -350,7 +350,7 @@ func secrets(v *View) {
 }
 
 // secretFiles: each …_file setting names a file that is mounted into the container.
-func (v *View) secretFiles(p part) {
+func (v *View) secretFiles(p Part) {
 	for _, key := range p.settings() {
 		if !strings.HasSuffix(key, "_file") {
 			continue
@@ -383,8 +383,10 @@ func (v *View) secretFiles(p part) {
 // shows is whether a volume has a file: as far as one can tell where others fill
 // the Secret.
 func (v *View) shows(volume corev1.Volume, file string) bool {
-	sources := append(configSources(volume), secretSources(volume)...)
-	for _, s := range sources {
+	if len(configSources(volume)) > 0 && len(secretSources(volume)) == 0 {
+		return false // secrets are in Secrets
+	}
+	for _, s := range secretSources(volume) {
 		if len(s.items) > 0 {
 			if slices.ContainsFunc(s.items, func(i corev1.KeyToPath) bool { return i.Path == file }) {
 				return true
