@@ -14,7 +14,7 @@ import (
 	"github.com/praesenz/parley/flow"
 )
 
-// maxFile bounds the file: a full one has a few kilobytes.
+// maxFile bounds a file in bytes: a full one of settings has a few kilobytes.
 const maxFile = 256 << 10
 
 // An entry is one setting of the file.
@@ -37,7 +37,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(b) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d KiB; it is not a file of settings", path, maxFile>>10)
+		return nil, fmt.Errorf("%s is larger than %d KiB, too large for settings or a secret", path, maxFile>>10)
 	}
 	return b, nil
 }

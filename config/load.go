@@ -248,7 +248,7 @@ func (l *loader) secrets() {
 			continue
 		}
 		secret, file := l.config.written[s.Key], l.config.written[s.Key+"_file"]
-		path := l.settings[i+1].into.(*string) // table puts the file after its secret
+		path := l.settings[i+1].into.(*string)
 		if *path == "" || file.layer < secret.layer {
 			continue
 		}
