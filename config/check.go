@@ -39,11 +39,10 @@ func (c *Config) check(cmd Command, wrong map[string]bool) []Fault {
 
 	hears := cmd == Gateway || cmd == Worker && (len(c.Pools) == 0 || slices.Contains(c.Pools, "stt") || slices.Contains(c.Pools, "tts"))
 	fault(hears && c.Speech == "", of("speech"), "not set; name the speech server that hears and speaks, such as http://localhost:8000")
-	thinks := cmd != Worker || len(c.Pools) == 0 || slices.Contains(c.Pools, "llm")
+	thinks := cmd == Dev || cmd == Worker && (len(c.Pools) == 0 || slices.Contains(c.Pools, "llm"))
 	fault(thinks && c.LLM == "openai" && c.LLMURL == "", of("llm", "llm_url"), "openai needs llm_url, such as http://localhost:8000")
 	fault(thinks && c.LLM == "openai" && c.LLMModel == "", of("llm", "llm_model"), "openai needs llm_model, the name by which the server knows its model")
 	fault(c.LLM == "ollama" && c.Ollama == "", of("llm", "ollama"), "ollama needs the setting ollama, such as http://localhost:11434")
-
 	fault(c.Embed == "ollama" && c.Ollama == "", of("embed", "ollama"), "ollama needs the setting ollama, such as http://localhost:11434")
 
 	fault((c.Deployment == "") != (c.BuildID == ""), of("deployment", "build_id"), "deployment and build_id go together: set both, or neither")
@@ -57,7 +56,7 @@ func (c *Config) check(cmd Command, wrong map[string]bool) []Fault {
 			fault(set, of(key, "temporal_tls"), "it needs temporal_tls: true")
 		}
 	}
-	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Where, b.Where) })
+	slices.SortStableFunc(faults, func(a, b Fault) int { return strings.Compare(a.Where, b.Where) })
 	return faults
 }
 

@@ -110,7 +110,7 @@ type Config struct {
 	KBSyncEvery time.Duration
 	Gateway     string
 
-	settings []Setting
+	settings []Setting         // each with its place in this Config; a secret's file follows it
 	written  map[string]origin // by key
 }
 

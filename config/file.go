@@ -14,7 +14,7 @@ import (
 	"github.com/praesenz/parley/flow"
 )
 
-// maxFile bounds the file: a full one has a few kilobytes.
+// maxFile bounds a file in bytes: a full one of settings has a few kilobytes.
 const maxFile = 256 << 10
 
 // An entry is one setting of the file.
@@ -37,7 +37,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(b) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d KiB; it is not a file of settings", path, maxFile>>10)
+		return nil, fmt.Errorf("%s is larger than %d KiB, too large for settings or a secret", path, maxFile>>10)
 	}
 	return b, nil
 }
@@ -138,13 +138,14 @@ func (d *decoder) setting(key *yaml.Node) (Setting, bool) {
 	return Setting{}, false
 }
 
-// items takes a value apart by the setting's kind, and leaves out what has not the
-// right shape.
+// items takes a value apart by the setting's kind.
 func (d *decoder) items(s Setting, value *yaml.Node) (items []item) {
 	add := func(at, n *yaml.Node, name, key string) {
-		if d.scalar(s, n, name) {
-			items = append(items, item{where: d.where(at, name), key: key, text: n.Value})
+		it := item{where: d.where(at, name), key: key, text: n.Value, wrong: s.shape(n)}
+		if it.wrong != "" {
+			it.where = d.where(n, name)
 		}
+		items = append(items, it)
 	}
 	switch s.kind() {
 	case aList:
@@ -174,10 +175,9 @@ func (d *decoder) items(s Setting, value *yaml.Node) (items []item) {
 	return items
 }
 
-// scalar tells whether a value is one plain text, switch or number, as the setting
-// has them, and says what is wrong where it is not. What is true or false has one
-// spelling.
-func (d *decoder) scalar(s Setting, n *yaml.Node, name string) bool {
+// shape is what is wrong with a value that is not one plain text, switch or
+// number, as the setting has them. What is true or false has one spelling.
+func (s Setting) shape(n *yaml.Node) string {
 	tag, wanted := "!!str", "it must be a text; put it into quotes"
 	switch s.into.(type) {
 	case *bool:
@@ -187,16 +187,13 @@ func (d *decoder) scalar(s Setting, n *yaml.Node, name string) bool {
 	}
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		wanted = "anchors and aliases have no place here; write the value itself"
+		return "anchors and aliases have no place here; write the value itself"
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
-		wanted = "it has no value; leave the setting out for its default"
+		return "it has no value; leave the setting out for its default"
 	case n.Kind != yaml.ScalarNode:
-		wanted = "it must be one plain value"
+		return "it must be one plain value"
 	case n.Tag == tag:
-		return true
-	default:
-		wanted = cmp.Or(s.checkOne(n.Value), wanted) // 30 for a duration: what lacks is its unit, not quotes
+		return ""
 	}
-	d.fault(s.Key, d.where(n, name), wanted)
-	return false
+	return cmp.Or(s.checkOne(n.Value), wanted) // 30 for a duration: what lacks is its unit, not quotes
 }

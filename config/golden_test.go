@@ -151,14 +151,14 @@ func TestPrint(t *testing.T) {
 // What print writes as YAML says the same when it is read again, and a secret is
 // in none of the formats, nor in what Go prints.
 func TestPrintAgain(t *testing.T) {
-	const secret = "hunter2hunter2hunter2"
+	const secret, file = "hunter2hunter2hunter2", "/run/secrets/kiosk"
 	var environ []string
 	for _, s := range config.Settings() {
 		if s.Secret && s.Key != "kiosk_key" && s.Key != "events_token" {
 			environ = append(environ, s.Variable()+"="+secret)
 		}
 	}
-	c, faults := load(t, config.Any, "slots: {llm: 4, stt: 2}\nbuild_id: \"007\"\norigins: [\"https://a.example\"]\naction_url: {shop: \"http://shop/a: b\"}\ntemporal_tls: true\nnamespace: \"true\"\n", environ, nil)
+	c, faults := load(t, config.Any, "slots: {llm: 4, stt: 2}\nbuild_id: \"007\"\norigins: [\"https://a.example\"]\naction_url: {shop: \"http://shop/a: b\"}\ntemporal_tls: true\nnamespace: \"true\"\nkiosk_key_file: "+file+"\n", environ, nil)
 	if faults != nil {
 		t.Fatal(faults)
 	}
@@ -191,6 +191,11 @@ func TestPrintAgain(t *testing.T) {
 	}
 	if strings.Contains(all.String(), secret) {
 		t.Error("a secret is printed")
+	}
+	for _, v := range c.Values(config.Any) {
+		if v.Key == "kiosk_key" && (v.Value != "in "+file || v.Source != "file parley.yaml:7") {
+			t.Errorf("a secret in a file is listed as %v from %s", v.Value, v.Source)
+		}
 	}
 	if err := c.Print(&all, config.Any, "xml"); err == nil || !strings.Contains(err.Error(), "table, yaml, json") {
 		t.Errorf("a format that is none: %v", err)
@@ -281,6 +286,11 @@ func TestDocs(t *testing.T) {
 	_, after, ended := strings.Cut(rest, end)
 	if !ok || !ended {
 		t.Fatalf("%s: the table stands between %q and %q", page, begin, end)
+	}
+	_, example, _ := strings.Cut(string(text), "```yaml other\n")
+	example, _, _ = strings.Cut(example, "```")
+	if err := config.Check("example", []byte(example)); example == "" || err != nil {
+		t.Errorf("the example of %s: %v", page, err)
 	}
 	var table strings.Builder
 	table.WriteString("| setting | default | read by | what it is |\n|---|---|---|---|\n")

@@ -133,11 +133,7 @@ func (l *loader) take(s Setting, from origin, items []item) {
 func (l *loader) takeText(s Setting, source string, by layer, texts ...string) {
 	var items []item
 	for _, text := range texts {
-		of, faults := s.split(source, text)
-		items = append(items, of...)
-		for _, f := range faults {
-			l.fault(s.Key, f.Where, f.Message)
-		}
+		items = append(items, s.split(source, text)...)
 	}
 	if k := s.kind(); k != aList && k != aMap {
 		items = items[len(items)-1:] // of a flag that is repeated
@@ -150,8 +146,7 @@ func (l *loader) takeText(s Setting, source string, by layer, texts ...string) {
 func (l *loader) defaults() {
 	for _, s := range l.settings {
 		if text := s.DefaultFor(l.cmd); text != "" {
-			items, faults := s.split(s.Key, text)
-			l.faults = append(append(l.faults, faults...), s.set(items, false)...)
+			l.faults = append(l.faults, s.set(s.split(s.Key, text), false)...)
 		}
 		l.config.written[s.Key] = origin{source: "default"}
 		if text := l.environ[s.also]; text != "" {
@@ -248,7 +243,7 @@ func (l *loader) secrets() {
 			continue
 		}
 		secret, file := l.config.written[s.Key], l.config.written[s.Key+"_file"]
-		path := l.settings[i+1].into.(*string) // table puts the file after its secret
+		path := l.settings[i+1].into.(*string)
 		if *path == "" || file.layer < secret.layer {
 			continue
 		}

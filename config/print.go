@@ -17,7 +17,7 @@ import (
 // A Value is what a setting has, and why.
 type Value struct {
 	Key    string `json:"-"`
-	Value  any    `json:"value"`  // a string, bool, int, []string or map; a duration as 30s; of a secret "set" or "not set"
+	Value  any    `json:"value"`  // a string, bool, int, []string or map; a duration as 30s; of a secret "set", "not set" or "in FILE"
 	Source string `json:"source"` // "default", "file parley.yaml:7", "PARLEY_LLM" or "--llm"
 
 	setting Setting
@@ -26,7 +26,7 @@ type Value struct {
 // Values lists what a command's settings have, in the order of Settings.
 func (c *Config) Values(cmd Command) []Value {
 	var list []Value
-	for _, s := range c.settings {
+	for i, s := range c.settings {
 		if !s.ReadBy(cmd) {
 			continue
 		}
@@ -48,6 +48,10 @@ func (c *Config) Values(cmd Command) []Value {
 			v.Value = *into
 		case *Secret:
 			v.Value = into.String()
+			// For no command in particular the file is named, and not read.
+			if file := c.settings[i+1].into.(*string); *into == "" && *file != "" {
+				v.Value, v.Source = "in "+*file, c.written[s.Key+"_file"].source
+			}
 		}
 		list = append(list, v)
 	}

@@ -60,16 +60,18 @@ func (s Setting) kind() kind {
 
 // An item is one text of what was written: the whole of it, or one of a list's or
 // a map's.
-type item struct{ where, key, text string }
+type item struct {
+	where, key, text string
+	wrong            string // what is wrong with its shape, where nothing else is to be said of it
+}
 
 // split takes what is written in the environment or in a flag apart: a=1,b=2.
-func (s Setting) split(where, text string) ([]item, []Fault) {
+func (s Setting) split(where, text string) []item {
 	k := s.kind()
 	if k != aList && k != aMap {
-		return []item{{where: where, text: text}}, nil
+		return []item{{where: where, text: text}}
 	}
 	var items []item
-	var faults []Fault
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
@@ -79,14 +81,14 @@ func (s Setting) split(where, text string) ([]item, []Fault) {
 		if k == aMap {
 			var ok bool
 			if it.key, it.text, ok = strings.Cut(part, "="); !ok || it.key == "" {
-				faults = append(faults, Fault{where, fmt.Sprintf("%q is not KEY=VALUE; write several as a=1,b=2", part)})
-				continue
+				it.wrong = fmt.Sprintf("%q is not KEY=VALUE; write several as a=1,b=2", part)
+			} else {
+				it.where += ": " + it.key
 			}
-			it.where += ": " + it.key
 		}
 		items = append(items, it)
 	}
-	return items, faults
+	return items
 }
 
 // set puts what was written into the Config, in place of what was there. empty
@@ -95,7 +97,11 @@ func (s Setting) set(items []item, empty bool) []Fault {
 	var faults []Fault
 	each := func(check func(it item) string) {
 		for _, it := range items {
-			if message := check(it); message != "" {
+			message := it.wrong
+			if message == "" {
+				message = check(it)
+			}
+			if message != "" {
 				faults = append(faults, Fault{it.where, message})
 			}
 		}

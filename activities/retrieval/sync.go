@@ -29,6 +29,7 @@ type Syncer struct {
 	Options document.Options
 	Keep    bool         // do not remove documents whose files are gone
 	OnPut   func(Report) // learns how far a long sync is; may be nil
+	OnSync  func(Report) // learns what each sync that reached the index found; may be nil
 
 	seen   map[string]stamp // what was found to be in the index as it is
 	failed map[string]failure
@@ -209,6 +210,9 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 		report.Removed++
 	}
 	s.seen, s.failed = stamps, failed
+	if s.OnSync != nil {
+		s.OnSync(report)
+	}
 	return report, nil
 }
 

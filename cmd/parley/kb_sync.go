@@ -12,11 +12,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/praesenz/parley/activities/retrieval"
 	"github.com/praesenz/parley/config"
+	"github.com/praesenz/parley/metrics"
 	"github.com/praesenz/parley/store"
 )
 
@@ -54,7 +54,13 @@ logged, and tried again. ` + settingsHelp,
 				reports, err := syncOnce(ctx, syncers)
 				return errors.Join(err, tellSync(cmd.OutOrStdout(), syncers, reports))
 			}
-			probes, err := serveProbes(c.Listen, prometheus.NewRegistry())
+			registry := metrics.NewRegistry()
+			meters, err := metrics.NewKnowledge(registry)
+			if err != nil {
+				return err
+			}
+			observe(syncers, meters)
+			probes, err := serveProbes(c.Listen, registry)
 			if err != nil {
 				return err
 			}
@@ -121,6 +127,18 @@ func syncOnce(ctx context.Context, syncers []*retrieval.Syncer) ([]retrieval.Rep
 		reports = append(reports, report)
 	}
 	return reports, nil
+}
+
+// observe tells the metrics what each sync found.
+func observe(syncers []*retrieval.Syncer, meters *metrics.Knowledge) {
+	for _, s := range syncers {
+		labels := []string{s.Collection.Store, s.Collection.Index}
+		s.OnSync = func(r retrieval.Report) {
+			meters.Documents.WithLabelValues(labels...).Set(float64(r.Documents))
+			meters.Failed.WithLabelValues(labels...).Set(float64(len(r.Failed)))
+			meters.Synced.WithLabelValues(labels...).SetToCurrentTime()
+		}
+	}
 }
 
 // watch keeps the collections like the store's files until ctx ends.

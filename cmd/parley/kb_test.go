@@ -189,6 +189,23 @@ func TestKBSync(t *testing.T) {
 		}
 		return nil
 	})
+	eventually(t, func() error {
+		res, err := http.Get("http://" + address + "/metrics")
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		for _, want := range []string{
+			`parley_knowledge_documents{index="shop",store="s1"} 2`, `parley_knowledge_documents{index="more",store="s1"} 1`,
+			`parley_knowledge_failed_documents{index="more",store="s1"} 1`, `parley_knowledge_synced_timestamp_seconds{index="shop",store="s1"} 1`,
+		} {
+			if !strings.Contains(string(text), want) {
+				err = errors.Join(err, errors.New("/metrics lacks "+want))
+			}
+		}
+		return err
+	})
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("kb sync --watch that is told to end: %v", err)

@@ -42,6 +42,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(devCommand(), gatewayCommand(), workerCommand(), speechCommand(), tokenCommand(), flowCommand(), kbCommand(), handoffCommand(), temporalCommand(), codecCommand(), configCommand(), healthCommand(), storeCommand())
+	root.SetFlagErrorFunc(unknownFlag)
 	return root
 }
 

@@ -11,8 +11,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/praesenz/parley/config"
+	"github.com/praesenz/parley/flow"
 )
 
 // settings reads the settings of a command whose flags config.Bind made.
@@ -35,6 +37,23 @@ func begin(cmd *cobra.Command, reads config.Command) (*config.Config, *slog.Logg
 		return c, slog.New(slog.NewTextHandler(os.Stderr, options)), nil
 	}
 	return c, slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
+}
+
+// unknownFlag says what was meant instead of a flag that a command does not have.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	name := unknown.GetSpecifiedName()
+	for _, s := range config.Settings() {
+		if s.Secret && strings.ReplaceAll(s.Key, "_", "-") == name {
+			return fmt.Errorf("--%s: a secret has no flag, which others could read in the list of processes; put it into %s, or into a file that --%s-file names", name, s.Variable(), name)
+		}
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	return fmt.Errorf("%w%s", err, flow.DidYouMean(name, known))
 }
 
 // secret reads a secret that lasts from run to run, making it the first time.
