@@ -376,6 +376,51 @@ func TestWhatIsTakenOverStaysOnRecordWhenTheStoreCannotBePacked(t *testing.T) {
 	}
 }
 
+func TestTheAnswersAreKept(t *testing.T) {
+	dir := t.TempDir()
+	mustNewStore(t, dir, "--title", `"Ö": #1`, "--kiosks", "entrance, garden=Garten")
+	record := filepath.Join(dir, "lindenhof", recordFile)
+	text, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept storeRecord
+	if err := yaml.Unmarshal(text, &kept); err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string]string{"title": `"Ö": #1`, "kiosks": "entrance, garden=Garten", "domain": "stores.example.com", "chart-version": chartVersion, "registry": "", "gitops": "fleet"} {
+		if got, ok := kept.Answers[flag]; !ok || got != want {
+			t.Errorf("--%s is kept as %q, want %q", flag, got, want)
+		}
+	}
+	if kept.Parley == "" || len(kept.Files) != len(tree(t, dir))-1 {
+		t.Errorf("the record is of version %q and %d files, of %d", kept.Parley, len(kept.Files), len(tree(t, dir))-1)
+	}
+	for name, change := range map[string][2]string{
+		"an answer that was changed by hand": {"gitops: fleet", "gitops: flux"},
+		"a word that is none":                {"answers:", "anwsers:"},
+	} {
+		broken := strings.Replace(string(text), change[0], change[1], 1)
+		if err := os.WriteFile(record, []byte(broken), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := newStoreIn(t, dir, "lindenhof", "--yes")
+		if err == nil || !strings.Contains(err.Error(), recordFile+" is not as") && !strings.Contains(err.Error(), `--gitops: there is no "flux"`) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if err := os.Remove(record); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, dir)
+	if _, err := newStoreIn(t, dir, "lindenhof", "--yes", "--domain", "stores.example.com"); err == nil || !strings.Contains(err.Error(), "has no "+recordFile) {
+		t.Errorf("error %v for folders without a record", err)
+	}
+	if !maps.Equal(before, tree(t, dir)) {
+		t.Error("folders without a record were overwritten")
+	}
+}
+
 func TestNewWritesInItsTwoFoldersOnly(t *testing.T) {
 	dir := t.TempDir()
 	mustNewStore(t, dir)
