@@ -159,7 +159,7 @@ func TestNewStores(t *testing.T) {
 
 func TestNewStoreTellsEveryFaultAtOnce(t *testing.T) {
 	dir := t.TempDir()
-	out, err := newStoreIn(t, dir, "lindenhof", "--yes", "--title", "a\nb", "--languages", "en,xx,en", "--kiosks", "Door,a=b,a=c", "--template", "qestions",
+	out, err := newStoreIn(t, dir, "Lindenhof", "--yes", "--title", "a\nb", "--languages", "en,xx,en", "--kiosks", "Door,a=b,a=c", "--template", "qestions",
 		"--time-zone", "Berlin", "--gitops", "flux", "--ci", "jenkins", "--repo", "git", "--ring", "last", "--registry", "https://harbor", "--chart", "parley",
 		"--chart-version", "latest", "--vault", "vault", "--temporal", "temporal", "--llm", "gpt", "--llm-url", "https://llm", "--gpus", "many", "--gpu-taint", "qa",
 		"--ingress-class", "N G", "--avatar-image", "avatar")
@@ -167,7 +167,7 @@ func TestNewStoreTellsEveryFaultAtOnce(t *testing.T) {
 		t.Fatal("no error\n", out)
 	}
 	for _, want := range []string{
-		`--title: "a\nb"`, `--languages: the templates do not speak "xx"`, `"en" is there twice`, `--kiosks: "Door" must be`, `"a" is there twice`, `did you mean "questions"?`,
+		`NAME: "Lindenhof" must be`, `--title: "a\nb"`, `--languages: the templates do not speak "xx"`, `"en" is there twice`, `--kiosks: "Door" must be`, `"a" is there twice`, `did you mean "questions"?`,
 		`--time-zone: "Berlin"`, `--domain: it is missing`, `--gitops: there is no "flux"`, `--ci: there is no "jenkins"`, `--repo: "git" must be`, `--ring: there is no "last"`,
 		`--registry: "https://harbor"`, `--chart: "parley" must be like oci://`, `--chart-version: "latest"`, `--vault: "vault"`, `--temporal: "temporal" must be HOST:PORT`,
 		`--llm: there is no "gpt"`, `--llm-url: it has no meaning`, `--gpus: "many"`, `--gpu-taint: "qa" must be like praesenz.io/role=qa:NoSchedule`, `--ingress-class: "N G"`,
