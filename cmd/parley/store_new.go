@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"embed"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -74,7 +75,7 @@ Like diff it exits with 0 when nothing differs, or nothing does any more, and wi
 	}
 	f.StringVar(&dir, "dir", ".", "the folder in which both folders are")
 	f.BoolVar(&yes, "yes", false, "ask nothing")
-	f.StringArrayVar(&take, "write", nil, "take changes over: into files that nobody has changed, or =FILE (repeated) into this one")
+	f.StringArrayVar(&take, "write", nil, "take changes over: into files that nobody has changed, or =`FILE` (repeated) into this one")
 	f.Lookup("write").NoOptDefVal = takeUnchanged
 	return cmd
 }
@@ -105,8 +106,11 @@ type newStore struct {
 }
 
 func (n *newStore) run() error {
-	if err := checkStoreName(n.name); err != nil { // it is a folder's name, so nothing is looked at before
-		return err
+	if err := checkStoreName(n.name); err != nil { // it is a folder's name, so no file is looked at
+		if n.ask != nil {
+			return err
+		}
+		return errors.Join(err, n.answers.complete("name", n.given, nil, nil))
 	}
 	if info, err := os.Stat(n.dir); err != nil || !info.IsDir() {
 		return fmt.Errorf("--dir: %q is no folder", n.dir)

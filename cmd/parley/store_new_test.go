@@ -159,7 +159,7 @@ func TestNewStores(t *testing.T) {
 
 func TestNewStoreTellsEveryFaultAtOnce(t *testing.T) {
 	dir := t.TempDir()
-	out, err := newStoreIn(t, dir, "lindenhof", "--yes", "--title", "a\nb", "--languages", "en,xx,en", "--kiosks", "Door,a=b,a=c", "--template", "qestions",
+	out, err := newStoreIn(t, dir, "Lindenhof", "--yes", "--title", "a\nb", "--languages", "en,xx,en", "--kiosks", "Door,a=b,a=c", "--template", "qestions",
 		"--time-zone", "Berlin", "--gitops", "flux", "--ci", "jenkins", "--repo", "git", "--ring", "last", "--registry", "https://harbor", "--chart", "parley",
 		"--chart-version", "latest", "--vault", "vault", "--temporal", "temporal", "--llm", "gpt", "--llm-url", "https://llm", "--gpus", "many", "--gpu-taint", "qa",
 		"--ingress-class", "N G", "--avatar-image", "avatar")
@@ -167,7 +167,7 @@ func TestNewStoreTellsEveryFaultAtOnce(t *testing.T) {
 		t.Fatal("no error\n", out)
 	}
 	for _, want := range []string{
-		`--title: "a\nb"`, `--languages: the templates do not speak "xx"`, `"en" is there twice`, `--kiosks: "Door" must be`, `"a" is there twice`, `did you mean "questions"?`,
+		`NAME: "Lindenhof" must be`, `--title: "a\nb"`, `--languages: the templates do not speak "xx"`, `"en" is there twice`, `--kiosks: "Door" must be`, `"a" is there twice`, `did you mean "questions"?`,
 		`--time-zone: "Berlin"`, `--domain: it is missing`, `--gitops: there is no "flux"`, `--ci: there is no "jenkins"`, `--repo: "git" must be`, `--ring: there is no "last"`,
 		`--registry: "https://harbor"`, `--chart: "parley" must be like oci://`, `--chart-version: "latest"`, `--vault: "vault"`, `--temporal: "temporal" must be HOST:PORT`,
 		`--llm: there is no "gpt"`, `--llm-url: it has no meaning`, `--gpus: "many"`, `--gpu-taint: "qa" must be like praesenz.io/role=qa:NoSchedule`, `--ingress-class: "N G"`,
@@ -373,6 +373,51 @@ func TestWhatIsTakenOverStaysOnRecordWhenTheStoreCannotBePacked(t *testing.T) {
 	edit(t, flow, "start: gret", "start: greet")
 	if out, err := newStoreIn(t, dir, "lindenhof", "--yes"); err != nil {
 		t.Errorf("what was taken over counts as a person's change: %v\n%s", err, out)
+	}
+}
+
+func TestTheAnswersAreKept(t *testing.T) {
+	dir := t.TempDir()
+	mustNewStore(t, dir, "--title", `"Ö": #1`, "--kiosks", "entrance, garden=Garten")
+	record := filepath.Join(dir, "lindenhof", recordFile)
+	text, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept storeRecord
+	if err := yaml.Unmarshal(text, &kept); err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string]string{"title": `"Ö": #1`, "kiosks": "entrance, garden=Garten", "domain": "stores.example.com", "chart-version": chartVersion, "registry": "", "gitops": "fleet"} {
+		if got, ok := kept.Answers[flag]; !ok || got != want {
+			t.Errorf("--%s is kept as %q, want %q", flag, got, want)
+		}
+	}
+	if kept.Parley == "" || len(kept.Files) != len(tree(t, dir))-1 {
+		t.Errorf("the record is of version %q and %d files, of %d", kept.Parley, len(kept.Files), len(tree(t, dir))-1)
+	}
+	for name, change := range map[string][2]string{
+		"an answer that was changed by hand": {"gitops: fleet", "gitops: flux"},
+		"a word that is none":                {"answers:", "anwsers:"},
+	} {
+		broken := strings.Replace(string(text), change[0], change[1], 1)
+		if err := os.WriteFile(record, []byte(broken), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := newStoreIn(t, dir, "lindenhof", "--yes")
+		if err == nil || !strings.Contains(err.Error(), recordFile+" is not as") && !strings.Contains(err.Error(), `--gitops: there is no "flux"`) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if err := os.Remove(record); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, dir)
+	if _, err := newStoreIn(t, dir, "lindenhof", "--yes", "--domain", "stores.example.com"); err == nil || !strings.Contains(err.Error(), "has no "+recordFile) {
+		t.Errorf("error %v for folders without a record", err)
+	}
+	if !maps.Equal(before, tree(t, dir)) {
+		t.Error("folders without a record were overwritten")
 	}
 }
 
