@@ -31,22 +31,20 @@ func configPrintCommand() *cobra.Command {
 		Short: "Show every setting, what it is and where that was written",
 		Long: `Print shows every setting, what it is and where that was written: "default", "file
 parley.yaml:7", "PARLEY_LLM" or "--llm". It takes the file, the environment and the
-flags as the commands that serve do, and fails as they would. With --for it shows
-what one command reads, with its own defaults, and says what that command lacks.
-Secrets are only said to be set or not.`,
+flags as the commands that serve do, and then fails as they would. With --for it
+shows what one command reads, with its own defaults, and says what that command
+lacks. Secrets are only said to be set or not.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("for") && !slices.Contains(names, reads) {
 				return fmt.Errorf("--for: %q is none of %s", reads, strings.Join(names, ", "))
 			}
-			c, err := settings(cmd, config.Command(reads))
-			if err != nil {
-				return err
-			}
+			c, faults := settings(cmd, config.Command(reads))
+			// Whoever looks for a fault wants to see what there is, too.
 			if err := c.Print(cmd.OutOrStdout(), config.Command(reads), format); err != nil {
 				return fmt.Errorf("--format: %w", err)
 			}
-			return nil
+			return faults
 		},
 	}
 	config.Bind(config.Any, cmd.Flags())
