@@ -75,6 +75,8 @@ metadata:
   {{- include "parley.metadata" . | nindent 2 }}
 spec:
   maxUnavailable: {{ .part.pdb.maxUnavailable }}
+  {{- /* A pod that is not well anyway does not keep a node from being drained. */}}
+  unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:
       {{- include "parley.selectorLabels" . | nindent 6 }}
@@ -283,6 +285,18 @@ spec:
 {{- end }}
 {{- end }}
 {{- toYaml $workers }}
+{{- end }}
+
+{{/* parley.componentNames: the components whose names come from values, as YAML */}}
+{{- define "parley.componentNames" -}}
+{{- $names := list }}
+{{- range $name, $worker := include "parley.workers" . | fromYaml }}
+{{- $names = append $names (printf "worker-%s" $name) }}
+{{- end }}
+{{- range .Values.kiosks }}
+{{- $names = append $names (printf "avatar-%s" .id) }}
+{{- end }}
+{{- toYaml $names }}
 {{- end }}
 
 {{/* parley.buildID: which version of Parley's code the image holds */}}
