@@ -81,7 +81,7 @@ toPeers: [{namespaceSelector: {matchLabels: {{ toJson $rule.namespace }}}}]
 {{- else if regexMatch "^[^.]+\\.[^.]+\\.svc(\\.|$)" $host -}}
 toPeers: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 }}}}}]
 {{- else -}}
-{{- fail (printf "networkPolicy.%s: %s is %s, which is outside this release, and a NetworkPolicy cannot name a host: write networkPolicy.%s.cidr (10.1.2.3/32, or 0.0.0.0/0) or networkPolicy.%s.namespace (its labels), or networkPolicy.enabled: false" .name .setting .address .name .name) }}
+fault: {{ printf "networkPolicy.%s: %s is %s, which is outside this release, and a NetworkPolicy cannot name a host; write networkPolicy.%s.cidr (10.1.2.3/32, or 0.0.0.0/0) or networkPolicy.%s.namespace (its labels), or networkPolicy.enabled: false" .name .setting .address .name .name | quote }}
 {{- end }}
 ports: [{{ $rule.port | default $port }}]
 {{- end }}
@@ -89,7 +89,7 @@ ports: [{{ $rule.port | default $port }}]
 
 {{/* parley.edges: who speaks to whom, and why. Both sides' NetworkPolicies are made from this one
      table. `from` and `to` are components of the release, `fromPeers` and `toPeers` are outside it;
-     an edge whose side is empty is none. */}}
+     an edge whose side is empty is none. A `fault` is for validations.yaml. */}}
 {{- define "parley.edges" -}}
 {{- $v := .Values }}
 {{- $np := $v.networkPolicy }}
@@ -279,8 +279,8 @@ ports: [{{ $rule.port | default $port }}]
 {{- $known := concat (list "gateway" "knowledge" "speaches" "speech" "ollama" "qdrant" "kserve" "postgres" "minio" "temporal" "codec" "setup" "promote") $workers $renderers }}
 {{- range $np.egress }}
 {{- if not (has .component $known) }}
-{{- fail (printf "networkPolicy.egress: %q is no component; write one of %s" .component (join ", " $known)) }}
-{{- end }}
+- fault: {{ printf "networkPolicy.egress: %q is no component; write one of %s" .component (join ", " $known) | quote }}
+{{- else }}
 - why: {{ .why | default "networkPolicy.egress" | quote }}
   from: [{{ .component }}]
   {{- if .cidr }}
@@ -298,4 +298,91 @@ ports: [{{ $rule.port | default $port }}]
   ports: [{{ .port }}]
   protocol: {{ .protocol | default "TCP" }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* parley.optionalFaults: what is wrong with the values of the optional parts, as a YAML list
+     for validations.yaml. */}}
+{{- define "parley.optionalFaults" -}}
+{{- $v := .Values }}
+{{- $faults := list }}
+{{- if and $v.ingress.enabled (not $v.ingress.host) }}
+{{- $faults = append $faults "ingress.host: empty; write the name under which the kiosks open their page, such as parley.store1.example" }}
+{{- end }}
+{{- if and $v.gatewayAPI.enabled (not $v.gatewayAPI.parentRefs) }}
+{{- $faults = append $faults "gatewayAPI.parentRefs: empty; write the Gateway that serves the kiosks, such as [{name: shared, namespace: gateways}]" }}
+{{- end }}
+{{- if and $v.istio.enabled (not $v.istio.hosts) }}
+{{- $faults = append $faults "istio.hosts: empty; write the names under which the kiosks open their page, such as [parley.store1.example]" }}
+{{- end }}
+{{- if and $v.rbac.operators.enabled (not $v.rbac.operators.subjects) }}
+{{- $faults = append $faults "rbac.operators.subjects: empty; write who watches this store, such as [{kind: Group, name: store1-operators}]" }}
+{{- end }}
+
+{{- $scaled := dict "gateway.autoscaling" $v.gateway.autoscaling }}
+{{- range $name, $worker := include "parley.workers" . | fromYaml }}
+{{- $_ := set $scaled (printf "workers.%s.autoscaling" $name) $worker.autoscaling }}
+{{- if and $worker.autoscaling.enabled (has "conversation" $worker.pools) (eq $v.versioning.kind "controller") }}
+{{- $faults = append $faults (printf "workers.%s.autoscaling: with versioning.kind controller each version is scaled by itself; write a WorkerResourceTemplate in extraObjects, and enabled: false here" $name) }}
+{{- end }}
+{{- end }}
+{{- range $where, $scaling := $scaled }}
+{{- if and $scaling.enabled (gt (int $scaling.minReplicas) (int $scaling.maxReplicas)) }}
+{{- $faults = append $faults (printf "%s: minReplicas (%d) is more than maxReplicas (%d)" $where (int $scaling.minReplicas) (int $scaling.maxReplicas)) }}
+{{- end }}
+{{- end }}
+{{- if eq $v.versioning.kind "controller" }}
+{{- if and (eq $v.versioning.controller.strategy "Progressive") (not $v.versioning.controller.steps) }}
+{{- $faults = append $faults "versioning.controller.steps: empty; write [{rampPercentage: 10, pauseDuration: 10m}], or strategy: AllAtOnce" }}
+{{- end }}
+{{- if and $v.temporal.tls.enabled (not $v.temporal.devServer.enabled) (not $v.temporal.tls.mutual) (not (has "temporal_api_key" $v.secrets.keys)) }}
+{{- $faults = append $faults "versioning.kind: Temporal's Worker Controller speaks TLS with a certificate of its own or an API key alone; set temporal.tls.mutual, add temporal_api_key to secrets.keys, or write promote" }}
+{{- end }}
+{{- end }}
+
+{{- $es := $v.externalSecrets }}
+{{- if $es.enabled }}
+{{- range $v.secrets.keys }}
+{{- if not (or $es.path (get (get $es.remoteRefs . | default dict) "key")) }}
+{{- $faults = append $faults (printf "externalSecrets.path: empty; write where %s and the others are in the store, such as store1/parley, or externalSecrets.remoteRefs.%s.key" . .) }}
+{{- end }}
+{{- end }}
+{{- if and $es.vault.enabled (not $es.vault.server) }}
+{{- $faults = append $faults "externalSecrets.vault.server: empty; write Vault's address, such as https://vault.example:8200" }}
+{{- end }}
+{{- if and $es.vault.enabled (not $es.vault.role) }}
+{{- $faults = append $faults "externalSecrets.vault.role: empty; write Vault's role that may read the secrets" }}
+{{- end }}
+{{- end }}
+
+{{- if $v.kserve.enabled }}
+{{- if $v.config.llm_url }}
+{{- $faults = append $faults "kserve.enabled: config.llm_url names another language model; remove one of the two" }}
+{{- end }}
+{{- if not (or $v.kserve.servingRuntime.create $v.kserve.servingRuntime.name) }}
+{{- $faults = append $faults "kserve.servingRuntime.name: empty; write the runtime that is there, or create: true" }}
+{{- end }}
+{{- end }}
+{{- $pg := $v.postgres }}
+{{- if $pg.enabled }}
+{{- if and (not $pg.image.repository) (semverCompare "<1.35.0-0" .Capabilities.KubeVersion.Version) }}
+{{- $faults = append $faults (printf "postgres.image.repository: Kubernetes %s has no image volumes for pgvector as an extension (1.35 has); write an image of PostgreSQL with pgvector" .Capabilities.KubeVersion.Version) }}
+{{- end }}
+{{- if and $pg.backup.enabled (not $pg.backup.destinationPath) }}
+{{- $faults = append $faults "postgres.backup.destinationPath: empty; write where backups go, such as s3://backups/store1" }}
+{{- end }}
+{{- if and $pg.backup.enabled (not $pg.backup.credentialsSecret) }}
+{{- $faults = append $faults "postgres.backup.credentialsSecret: empty; write the Secret with ACCESS_KEY_ID and ACCESS_SECRET_KEY" }}
+{{- end }}
+{{- end }}
+{{- if and $v.minio.enabled (not $v.minio.existingSecret) }}
+{{- $faults = append $faults "minio.existingSecret: empty; write the Secret with root-user and root-password" }}
+{{- end }}
+
+{{- if $v.networkPolicy.enabled }}
+{{- range include "parley.edges" . | fromYamlArray }}
+{{- with .fault }}{{ $faults = append $faults . }}{{ end }}
+{{- end }}
+{{- end }}
+{{- toYaml ($faults | uniq) }}
 {{- end }}
