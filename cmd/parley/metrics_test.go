@@ -44,7 +44,7 @@ func TestMetricsPage(t *testing.T) {
 		close(descs)
 	}()
 	// A Desc tells of itself only as text.
-	parts := regexp.MustCompile(`^Desc\{fqName: "(\w+)", help: "(.*)", constLabels: \{\}, variableLabels: \{(.*)\}\}$`)
+	parts := regexp.MustCompile(`^Desc\{fqName: "(\w+)", help: "(.*?)"(?:, unit: "\w*")?, constLabels: \{\}, variableLabels: \{(.*)\}\}$`)
 	var rows []string
 	for d := range descs {
 		m := parts.FindStringSubmatch(d.String())

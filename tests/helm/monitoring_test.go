@@ -159,7 +159,7 @@ func TestAlertsFire(t *testing.T) {
 			course[a.Alert] += step
 		}
 		for name, c := range course {
-			proven[name] = proven[name] || strings.Contains(c, "-!-")
+			proven[name] = proven[name] || regexp.MustCompile(`-!+-`).MatchString(c)
 		}
 	}
 	for _, r := range rules.alerts() {
