@@ -39,9 +39,6 @@ type Metrics struct {
 	// TTSGeneration is the time in seconds that one segment's audio took to make,
 	// by store.
 	TTSGeneration *prometheus.HistogramVec
-	// KnowledgeSynced is when a collection was last found or made wholly like the
-	// store's files, in seconds since 1970, by store and collection.
-	KnowledgeSynced *prometheus.GaugeVec
 	// ActionTime is the time in seconds of each attempt of an action, by store,
 	// action and outcome: done, cancelled, one of the action's own errors, or the
 	// kind of failure.
@@ -75,10 +72,6 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 			Help:    "Time to make one segment's audio.",
 			Buckets: []float64{.02, .05, .1, .2, .3, .5, .75, 1, 2, 5, 10},
 		}, []string{"store"}),
-		KnowledgeSynced: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "parley_knowledge_synced_timestamp_seconds",
-			Help: "When a collection was last wholly like the store's files.",
-		}, []string{"store", "collection"}),
 		ActionTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kiosk_action_seconds",
 			Help:    "Time of one attempt of an action of the catalogue, by outcome.",
@@ -86,7 +79,7 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 		}, []string{"store", "action", "outcome"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.KnowledgeSynced, m.ActionTime} {
+	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.ActionTime} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -31,6 +31,9 @@ func TestMetricsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := metrics.NewKnowledge(registry); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := gateway.New(gateway.Config{
 		Key: make([]byte, 32), MediaToken: strings.Repeat("m", 16), Temporal: struct{ gateway.Temporal }{},
 		Plan:    func(context.Context, string, string) (flow.Plan, map[string]any, error) { return flow.Plan{}, nil, nil },
