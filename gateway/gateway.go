@@ -386,8 +386,8 @@ func (g *Gateway) admit(c *conn) (*session, error) {
 		s.before = old
 		old.replace()
 	}
-	g.cfg.Metrics.ActiveSessions.Set(float64(len(g.conns)))
-	g.cfg.Metrics.Connected.WithLabelValues(c.store, c.kiosk).Inc()
+	g.meters.sessions.Set(float64(len(g.conns)))
+	g.meters.connected.WithLabelValues(c.store, c.kiosk).Inc()
 	return s, nil
 }
 
@@ -439,8 +439,8 @@ func (g *Gateway) dismiss(c *conn) {
 		return
 	}
 	delete(g.conns, c)
-	g.cfg.Metrics.ActiveSessions.Set(float64(len(g.conns)))
-	g.cfg.Metrics.Connected.WithLabelValues(c.store, c.kiosk).Dec()
+	g.meters.sessions.Set(float64(len(g.conns)))
+	g.meters.connected.WithLabelValues(c.store, c.kiosk).Dec()
 }
 
 // find gives the session of a media call.

@@ -7,9 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// meters are the gateway's own metrics, one for every bound and what happens at
-// it.
+// meters are the gateway's own metrics: the kiosks that it has, and one for every
+// bound and what happens at it.
 type meters struct {
+	sessions            prometheus.Gauge     // kiosks that are connected
+	connected           *prometheus.GaugeVec // by store and kiosk: 1, or 0 once it has gone
 	framesIn, framesOut prometheus.Counter
 	refused             *prometheus.CounterVec // messages, by reason
 	closed              *prometheus.CounterVec // connections, by close code
@@ -35,6 +37,12 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_gateway_" + name, Help: help}, labels)
 	}
 	m := &meters{
+		sessions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kiosk_active_sessions", Help: "Kiosks that are connected.",
+		}),
+		connected: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kiosk_connected", Help: "A kiosk's connections: 1, or 0 once it has gone.",
+		}, []string{"store", "kiosk"}),
 		framesIn:        counter("frames_received_total", "Audio frames from kiosks."),
 		framesOut:       counter("frames_sent_total", "Audio frames to kiosks."),
 		refused:         counters("messages_refused_total", "Messages and frames that were answered with an error.", "reason"),
@@ -62,6 +70,7 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
+		m.sessions, m.connected,
 		m.framesIn, m.framesOut, m.refused, m.closed, m.controlOverflow, m.signalOverflow, m.signals,
 		m.signalTime, m.playFull, m.utterances, m.cuts, m.cutTime, m.resumes,
 		m.requests, m.listeners, m.listenersDropped,

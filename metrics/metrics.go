@@ -43,11 +43,6 @@ type Metrics struct {
 	// action and outcome: done, cancelled, one of the action's own errors, or the
 	// kind of failure.
 	ActionTime *prometheus.HistogramVec
-	// ActiveSessions is the number of kiosks that are connected.
-	ActiveSessions prometheus.Gauge
-	// Connected is the number of a kiosk's connections, by store and kiosk: 1, or
-	// 0 once it has gone. A kiosk that this gateway has never seen is not in it.
-	Connected *prometheus.GaugeVec
 }
 
 // New registers the metrics. It fails when reg already has one of them.
@@ -82,17 +77,9 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 			Help:    "Time of one attempt of an action of the catalogue, by outcome.",
 			Buckets: []float64{.02, .05, .1, .2, .3, .5, .75, 1, 2, 5, 10, 30, 60},
 		}, []string{"store", "action", "outcome"}),
-		ActiveSessions: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "kiosk_active_sessions",
-			Help: "Kiosks that are connected.",
-		}),
-		Connected: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "kiosk_connected",
-			Help: "A kiosk's connections: 1, or 0 once it has gone.",
-		}, []string{"store", "kiosk"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.ActionTime, m.ActiveSessions, m.Connected} {
+	for _, c := range []prometheus.Collector{m.Conversations, m.ResponseTime, m.STTConfidence, m.RAGChunks, m.TTSGeneration, m.ActionTime} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

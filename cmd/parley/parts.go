@@ -226,7 +226,7 @@ func probe(c *config.Config, index retrieval.Index) func(context.Context) gatewa
 		case err == nil:
 			ollamaSeen.Store(true)
 			p.Ollama = "connected"
-		case needed || ollamaSeen.Load():
+		case needed || c.Embed == "ollama" || ollamaSeen.Load():
 			p.Ollama = "unreachable"
 			p.Ready = p.Ready && !needed
 		}
