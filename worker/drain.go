@@ -108,7 +108,7 @@ type drain struct {
 // mayLeave says how many conversations of the build are open, and why the worker
 // may go; "" when it may not.
 func (d *drain) mayLeave(ctx context.Context) (open int, why string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, askFor, fmt.Errorf("Temporal did not answer within %s", askFor))
+	ctx, cancel := context.WithTimeoutCause(ctx, askFor, fmt.Errorf("no answer within %s", askFor))
 	defer cancel()
 	count, err := d.config.Temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: d.openOnes()})
 	if err != nil {

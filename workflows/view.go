@@ -10,8 +10,9 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// The search attributes by which operators find conversations. `parley dev`
-// registers them; a cluster's are registered once, as docs/run.md shows.
+// The search attributes by which operators find conversations: `parley dev` and
+// `parley temporal setup` register them. They are never sealed, so none may hold
+// what a customer said.
 var (
 	AttributeStore       = temporal.NewSearchAttributeKeyKeyword("ParleyStore")
 	AttributeKiosk       = temporal.NewSearchAttributeKeyKeyword("ParleyKiosk")

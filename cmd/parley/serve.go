@@ -50,6 +50,9 @@ present. ` + settingsHelp,
 				return err
 			}
 			defer client.Close()
+			if err := canOpen(ctx, client, s.ID); err != nil {
+				return err
+			}
 			index, err := openQdrant(c, nil, logger)
 			if err != nil {
 				return err
@@ -133,6 +136,9 @@ that the gateways expect. ` + settingsHelp,
 				return err
 			}
 			defer wc.Temporal.Close()
+			if err := canOpen(ctx, wc.Temporal, s.ID); err != nil {
+				return err
+			}
 			index := openedIndex{close: func() {}}
 			if serves(wc.Pools, activities.PoolRetrieval) {
 				if index, err = openIndex(ctx, c, logger); err != nil {

@@ -253,3 +253,17 @@ func dialTemporal(ctx context.Context, c *config.Config, gone <-chan struct{}, r
 		}
 	}
 }
+
+// canOpen fails where a store's conversations under way are sealed with a key that
+// is not here, which would otherwise show only as tasks that nobody begins.
+func canOpen(ctx context.Context, temporal client.Client, store string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("no answer within 10 s"))
+	defer cancel()
+	_, err := temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		PageSize: 20, Query: fmt.Sprintf(`%s = "%s" AND ExecutionStatus = "Running"`, workflows.AttributeStore.GetName(), store),
+	})
+	if err != nil {
+		return fmt.Errorf("see the conversations under way: %w", err)
+	}
+	return nil
+}

@@ -11,12 +11,16 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	temporalsdk "go.temporal.io/sdk/temporal"
 
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/config"
+	"github.com/praesenz/parley/payload"
 	"github.com/praesenz/parley/tests/temporal"
 	"github.com/praesenz/parley/worker"
+	"github.com/praesenz/parley/workflows"
 )
 
 // runParley runs a command in this process and gives what it wrote.
@@ -132,5 +136,39 @@ func TestABuildIsPromotedOnceItPolls(t *testing.T) {
 	}
 	if _, err := runParley(t, "temporal", "promote", "--temporal", address); err == nil || !strings.Contains(err.Error(), "deployment") {
 		t.Errorf("without a name: %v", err)
+	}
+}
+
+func TestAWorkerWithoutTheKeyOfConversationsUnderWayDoesNotStart(t *testing.T) {
+	address := temporal.Start(t)
+	if out, err := runParley(t, "temporal", "setup", "--temporal", address); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	keys, err := payload.ParseKeys("k:" + strings.Repeat("00", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealing, err := payload.DialOptions(keys, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := temporal.Dial(t, client.Options{HostPort: address, ConnectionOptions: client.ConnectionOptions{DialOptions: sealing}})
+	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		TaskQueue: "nobody", Memo: map[string]any{"flow": "help"},
+		TypedSearchAttributes: temporalsdk.NewSearchAttributes(workflows.AttributeStore.ValueSet("hardware-store")),
+	}, workflows.ConversationType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PARLEY_MEDIA_TOKEN", strings.Repeat("m", 32))
+	temporal.Eventually(t, 20*time.Second, func() error { // Temporal's index follows a little later
+		if n, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: `ParleyStore = "hardware-store"`}); err != nil || n.GetCount() == 0 {
+			return fmt.Errorf("%d conversations, %w", n.GetCount(), err)
+		}
+		return nil
+	})
+	_, err = runParley(t, "worker", "--pools", "conversation", "--temporal", address, "--store", "../../examples/hardware-store", "--listen", "127.0.0.1:0")
+	if err == nil || !strings.Contains(err.Error(), `it needs the key "k", and payload_keys has none`) {
+		t.Errorf("it ended with %v", err)
 	}
 }

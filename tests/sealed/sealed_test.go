@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +27,7 @@ import (
 	"github.com/praesenz/parley/payload"
 	"github.com/praesenz/parley/tests/kiosk"
 	"github.com/praesenz/parley/tests/system"
+	"github.com/praesenz/parley/tests/temporal"
 	"github.com/praesenz/parley/workflows"
 )
 
@@ -98,6 +101,33 @@ func parley(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
+const codecToken = "0123456789abcdef0123456789abcdef"
+
+// startCodec runs `parley codec` and gives its URL.
+func startCodec(t *testing.T, keys string) string {
+	t.Helper()
+	addr := fmt.Sprintf("127.0.0.1:%d", system.FreePort(t))
+	cmd := exec.Command(system.Binary(t), "codec", "--listen", addr, "--payload-keys-file", keys)
+	cmd.Env = append(os.Environ(), "PARLEY_CODEC_TOKEN="+codecToken)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("parley codec ended with %v", err)
+		}
+	})
+	temporal.Eventually(t, 30*time.Second, func() error {
+		res, err := http.Get("http://" + addr + "/health")
+		if err == nil {
+			res.Body.Close()
+		}
+		return err
+	})
+	return "http://" + addr
+}
+
 func TestNothingThatWasSaidCanBeReadWithoutTheKeys(t *testing.T) {
 	first, second := newKey("first"), newKey("second")
 	sys := system.Start(t, "--payload-keys-file", write(t, first))
@@ -154,6 +184,34 @@ func TestNothingThatWasSaidCanBeReadWithoutTheKeys(t *testing.T) {
 			t.Errorf("without the key: %v\n%s", err, out)
 		}
 	}
+	// Operators read by the codec server, here with Temporal's own command.
+	codec := startCodec(t, write(t, first))
+	shows := func(args ...string) bool {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), temporal.Command(t), append([]string{"workflow", "show", "--output", "json", "--address", sys.Temporal,
+			"--workflow-id", workflows.ConversationID("hardware-store", "entrance"), "--run-id", run}, args...)...)
+		cmd.Stderr = t.Output()
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		h, err := client.HistoryFromJSON(bytes.NewReader(out), client.HistoryJSONOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := proto.Marshal(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(b, []byte(question))
+	}
+	if !shows("--codec-endpoint", codec, "--codec-auth", "Bearer "+codecToken) {
+		t.Error("with the codec server the question cannot be read")
+	}
+	if shows() {
+		t.Error("without the codec server the question can be read")
+	}
+
 	sys.Stop(t)
 	sys.Restart(t, "--payload-keys-file", rotated)
 	asks(t, sys, question)

@@ -21,14 +21,10 @@ import (
 )
 
 // Start gives the address of a server of the test's own, without any search
-// attribute of ours. It ends with the test. Where the temporal command is neither
-// on the PATH nor where `parley dev` builds it, the test is skipped.
+// attribute of ours. It ends with the test.
 func Start(t testing.TB, args ...string) string {
 	t.Helper()
-	path, err := find()
-	if err != nil {
-		t.Skipf("no temporal command: %v; `make run` builds one", err)
-	}
+	path := Command(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +49,17 @@ func Start(t testing.TB, args ...string) string {
 		}
 	})
 	return "127.0.0.1:" + port
+}
+
+// Command is the path of the temporal command. Where it is neither on the PATH nor
+// where `parley dev` builds it, the test is skipped.
+func Command(t testing.TB) string {
+	t.Helper()
+	path, err := find()
+	if err != nil {
+		t.Skipf("no temporal command: %v; `make run` builds one", err)
+	}
+	return path
 }
 
 func find() (string, error) {
