@@ -160,6 +160,9 @@ func TestDigestsWin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, o := range mustRender(t, render.Merge(values, digests), render.Options{}).Objects {
 				for _, image := range imageLines(string(o.YAML)) {
+					if o.Kind() == "Cluster" && image == o.Text("spec", "imageName") {
+						continue // CloudNativePG reads PostgreSQL's version from the tag
+					}
 					if !strings.HasSuffix(image, "@"+digest) {
 						t.Errorf("%s: image %s, and its digest was given", o, image)
 					}
@@ -182,6 +185,9 @@ func TestTwoReleasesSideBySide(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, f := range faults {
+				if strings.HasPrefix(f.Object, "SecretStore/") {
+					continue // its name is a value of its own: whoever has two stores gives two
+				}
 				if f.Check == "names" || f.Check == "selectors" || strings.Contains(f.Message, "may reach") {
 					t.Error(f)
 				}

@@ -112,7 +112,7 @@ var since = []struct {
 	{regexp.MustCompile(`\.lifecycle\.preStop\.sleep$`), "1.30.0"},
 	{regexp.MustCompile(`^Service\.spec\.trafficDistribution$`), "1.31.0"},
 	{regexp.MustCompile(`\.volumes\.image$`), "1.33.0"},
-	{regexp.MustCompile(`\.spec\.resources\.(limits|requests)$`), "1.34.0"}, // a whole pod's
+	{regexp.MustCompile(`\.template\.spec\.resources\.(limits|requests)$`), "1.34.0"}, // a whole pod's
 	{regexp.MustCompile(`\.lifecycle\.stopSignal$`), "1.33.0"},
 }
 
