@@ -197,7 +197,7 @@ func faults(t *testing.T, text string) []check.Fault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := check.Run(&render.Rendering{Release: "parley", Namespace: "shop", Objects: objects, Values: map[string]any{
+	found, err := check.Run(&render.Rendering{Release: "parley", Namespace: "shop", Kube: "1.30.0", Objects: objects, Values: map[string]any{
 		"networkPolicy": map[string]any{"dnsNamespace": map[string]any{"kubernetes.io/metadata.name": "kube-system"}},
 	}})
 	if err != nil {
@@ -232,6 +232,9 @@ func TestPodsThatNeedNotMeet(t *testing.T) {
 func TestPlantedFaults(t *testing.T) {
 	for _, c := range []struct{ name, old, planted, check, says string }{
 		{"a field that there is not", "enableServiceLinks: false", "enableServiceLink: false", "types", `unknown field "spec.template.spec.enableServiceLink"`},
+		{"a field of a later version", "volumes: [{name: config, configMap: {name: parley-config}}]", "volumes: [{name: config, configMap: {name: parley-config}}, {name: store, image: {reference: \"harbor.example/stores/corner:7\"}}]", "versions", "needs Kubernetes 1.33.0"},
+		{"a role that may everything", "kind: ServiceAccount\nmetadata: {name: parley, labels: {LABELS}}\n", "kind: ServiceAccount\nmetadata: {name: parley, labels: {LABELS}}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: parley, labels: {LABELS}}\nrules: [{apiGroups: [\"\"], resources: [pods], verbs: [\"*\"]}]\n", "rights", "gives everything (*) on pods"},
+		{"a look into Secrets", "kind: ServiceAccount\nmetadata: {name: parley, labels: {LABELS}}\n", "kind: ServiceAccount\nmetadata: {name: parley, labels: {LABELS}}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: parley, labels: {LABELS}}\nrules: [{apiGroups: [\"\"], resources: [secrets], verbs: [get]}]\n", "rights", "gives get on Secrets"},
 		{"a label left out", `helm.sh/chart: parley-1.0.0}`, "}", "names", "lacks the label helm.sh/chart"},
 		{"a name that DNS does not take", "metadata: {name: parley-temporal,", "metadata: {name: parley_temporal,", "names", "no DNS label"},
 		{"a name twice", "metadata: {name: parley-temporal, labels: {LABELS}}\nspec:\n  clusterIP", "metadata: {name: parley-gateway, labels: {LABELS}}\nspec:\n  clusterIP", "names", "is rendered twice"},

@@ -1,10 +1,12 @@
 package check
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -124,8 +126,29 @@ func network(v *View) {
 			}
 		}
 	}
+	v.videoPasses(policies, ends)
 	v.nobodyNeeds(policies, ends, needs, used)
 }
+
+// video is what a kiosk and its avatar exchange, at ports that they agree on.
+var video = corev1.ContainerPort{ContainerPort: 50000, Protocol: corev1.ProtocolUDP}
+
+// videoPasses expects that an avatar and its kiosk can exchange video: one of them
+// must be able to begin.
+func (v *View) videoPasses(policies []*networking.NetworkPolicy, ends []end) {
+	for _, e := range ends {
+		if !strings.HasPrefix(e.labels["app.kubernetes.io/component"], "avatar-") {
+			continue
+		}
+		if len(allowed(policies, networking.PolicyTypeEgress, e, kiosks, video)) == 0 &&
+			len(allowed(policies, networking.PolicyTypeIngress, e, kiosks, video)) == 0 {
+			v.faultf(e.name, "no kiosk sees it: neither may it send video (UDP) to the kiosks' network, nor they to it; say networkPolicy.kioskCIDRs")
+		}
+	}
+}
+
+// kiosks are outside the cluster, and nobody here knows where.
+var kiosks = end{name: "kiosks"}
 
 // nobodyNeeds reports what the policies allow beyond the needs.
 func (v *View) nobodyNeeds(policies []*networking.NetworkPolicy, ends []end, needs []need, used map[string]bool) {
@@ -153,14 +176,29 @@ func (v *View) nobodyNeeds(policies []*networking.NetworkPolicy, ends []end, nee
 	}
 }
 
-// asked is whether networkPolicy.egress of the values asks for a grant.
+// asked is whether somebody asks for a grant in so many words: networkPolicy.egress
+// and networkPolicy.clients of the values.
 func (v *View) asked(g grant) bool {
 	n, _ := v.Values["networkPolicy"].(map[string]any)
-	extra, _ := n["egress"].([]any)
-	return slices.ContainsFunc(extra, func(e any) bool {
-		m, _ := e.(map[string]any)
-		return g.egress && m != nil && (g.port == nil || g.port.Port == nil || fmt.Sprint(m["port"]) == g.port.Port.String())
-	})
+	if g.egress {
+		extra, _ := n["egress"].([]any)
+		return slices.ContainsFunc(extra, func(e any) bool {
+			m, _ := e.(map[string]any)
+			return m != nil && (g.port == nil || g.port.Port == nil || fmt.Sprint(m["port"]) == g.port.Port.String())
+		})
+	}
+	clients, _ := n["clients"].(map[string]any)
+	for _, c := range clients {
+		peers, _ := c.([]any)
+		for _, p := range peers {
+			var peer networking.NetworkPolicyPeer
+			text, err := json.Marshal(p)
+			if err == nil && json.Unmarshal(text, &peer) == nil && g.peer != nil && reflect.DeepEqual(peer, *g.peer) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // A grant is one pair of a peer and a port in a policy's rule.
@@ -544,13 +582,16 @@ func (v *View) needsFromOutside(ends []end) []need {
 	scraped := v.scrapedPorts()
 	var needs []need
 	for _, e := range ends {
+		if strings.HasPrefix(e.labels["app.kubernetes.io/component"], "avatar-") {
+			needs = append(needs, need{from: kiosks, to: e, port: video, why: "video", optional: true}, need{from: e, to: kiosks, port: video, why: "video", optional: true})
+		}
 		for _, p := range e.allPorts() {
 			switch component := e.labels["app.kubernetes.io/component"]; {
 			case component == "gateway" && p.Name == "http":
 				needs = append(needs, need{from: door, to: e, port: p, why: "kiosks come through the cluster's door", optional: doors == 0})
 				for _, s := range render.Of[*corev1.Service](v.Rendering) {
 					if (s.Spec.Type == corev1.ServiceTypeLoadBalancer || s.Spec.Type == corev1.ServiceTypeNodePort) && matchesLabels(s.Spec.Selector, e.labels) {
-						needs = append(needs, need{from: end{name: "kiosks"}, to: e, port: p, why: "the Service is open to the outside"})
+						needs = append(needs, need{from: kiosks, to: e, port: p, why: "the Service is open to the outside"})
 					}
 				}
 			case component == "codec" || component == "temporal":
@@ -617,6 +658,14 @@ func (v *View) needsOfOperators(ends []end) []need {
 		for _, p := range e.made {
 			needs = append(needs, need{from: e, to: e, port: p, why: "PostgreSQL's instances follow one another", optional: p.Name == "metrics"},
 				need{from: anywhere, to: e, port: p, why: "the operator, and who keeps its data there", optional: true})
+		}
+		for _, o := range v.Objects {
+			if o.Kind() == "ObjectStore" {
+				for _, n := range v.reach(ends, o.Text("spec", "configuration", "endpointURL")) {
+					n.from, n.why = e, "its backups go there"
+					needs = append(needs, n)
+				}
+			}
 		}
 		for _, port := range []int32{443, 6443} {
 			needs = append(needs, need{from: e, to: end{name: "the API server"}, port: corev1.ContainerPort{ContainerPort: port}, why: "its instance manager", optional: true})

@@ -40,8 +40,12 @@ func names(v *View) {
 			v.faultf(o, "is rendered twice: by %s and by %s", first.Source, o.Source)
 		}
 		seen[o.Group()+o.String()] = o
-		if faults := validation.IsDNS1123Label(o.Name()); len(faults) > 0 {
-			v.faultf(o, "its name is no DNS label (%s): shorten it or take out other characters", strings.Join(faults, "; "))
+		isName, what := validation.IsDNS1123Label, "label"
+		if o.Typed == nil {
+			isName, what = validation.IsDNS1123Subdomain, "name" // an operator's, which makes of it what it needs
+		}
+		if faults := isName(o.Name()); len(faults) > 0 {
+			v.faultf(o, "its name is no DNS "+what+" (%s): shorten it or take out other characters", strings.Join(faults, "; "))
 		}
 		if ns := o.Text("metadata", "namespace"); ns != "" && ns != v.Namespace {
 			v.faultf(o, "is in namespace %q, not in the release's %q: leave the namespace to `helm --namespace`", ns, v.Namespace)

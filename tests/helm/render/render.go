@@ -71,6 +71,7 @@ type Options struct {
 type Rendering struct {
 	Release   string
 	Namespace string
+	Kube      string         // Kubernetes' version, such as 1.36.0
 	Values    map[string]any // the chart's own, and over them those given
 	Objects   []Object
 	Notes     string
@@ -80,9 +81,10 @@ type Rendering struct {
 // somebody who installs the chart would see.
 func (c *Chart) Render(values map[string]any, o Options) (*Rendering, error) {
 	r := &Rendering{Release: cmp.Or(o.Release, "parley"), Namespace: cmp.Or(o.Namespace, "shop")}
-	kube, err := chartutil.ParseKubeVersion(cmp.Or(o.Kube, "1.36.0"))
+	r.Kube = cmp.Or(o.Kube, "1.36.0")
+	kube, err := chartutil.ParseKubeVersion(r.Kube)
 	if err != nil {
-		return nil, fmt.Errorf("Kubernetes version %q: %w", o.Kube, err)
+		return nil, fmt.Errorf("version of Kubernetes %q: %w", r.Kube, err)
 	}
 	caps := chartutil.DefaultCapabilities.Copy()
 	caps.KubeVersion = *kube
