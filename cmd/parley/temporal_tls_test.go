@@ -131,7 +131,7 @@ func TestTemporalTLS(t *testing.T) {
 		spoil func(*config.Config)
 		says  string
 	}{
-		"another name":        {func(c *config.Config) { c.TemporalServerName = "temporal.elsewhere" }, "not temporal.elsewhere"},
+		"another name": {func(c *config.Config) { c.TemporalServerName = "temporal.elsewhere" }, "not temporal.elsewhere"},
 		// Why is told only to who reads the server's alert before the connection breaks.
 		"no certificate":      {func(c *config.Config) { c.TemporalTLSCert, c.TemporalTLSKey = "", "" }, "temporal at "},
 		"another authority":   {func(c *config.Config) { c.TemporalTLSCA = newAuthority(t).path("ca.pem") }, "unknown authority"},
