@@ -52,19 +52,24 @@ func (w *Worker) Drain(ctx context.Context) {
 	}
 	began := time.Now()
 	logger := w.config.Logger.With("store", w.config.Store, "deployment", w.config.Deployment, "build_id", w.config.BuildID)
-	me := w.identity + leaving
-	if err := w.rename(me); err != nil {
-		logger.Error("worker drains no further", "error", err)
-		return
-	}
-	d := drain{config: w.config, me: me}
+	d := drain{config: w.config, me: w.identity + leaving}
 	look := time.NewTicker(drainLook)
 	defer look.Stop()
 	var open int
-	for ctx.Err() == nil {
+	for renamed := false; ctx.Err() == nil; {
 		var why string
 		var err error
-		if open, why, err = d.mayLeave(ctx); err != nil && ctx.Err() == nil {
+		if !renamed { // again and again, where Temporal is away just now
+			err = w.rename(d.me)
+			renamed = err == nil
+		}
+		if renamed {
+			var n int
+			if n, why, err = d.mayLeave(ctx); err == nil {
+				open = n
+			}
+		}
+		if err != nil && ctx.Err() == nil {
 			logger.Warn("worker cannot tell whether it may leave", "error", err)
 		}
 		if why != "" {
@@ -120,7 +125,7 @@ func (d *drain) mayLeave(ctx context.Context) (open int, why string, err error) 
 	}
 	queue, err := d.config.Temporal.DescribeTaskQueue(ctx, activities.Queue(d.config.Store, activities.PoolConversation), enums.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
-		return open, "", fmt.Errorf("see who polls: %w", err)
+		return 0, "", fmt.Errorf("see who polls: %w", err)
 	}
 	if d.another(queue.GetPollers()) {
 		return open, "another worker of this build goes on", nil

@@ -103,7 +103,7 @@ func TestABuildIsPromotedOnceItPolls(t *testing.T) {
 		t.Cleanup(w.Stop)
 		return w
 	}
-	if _, err := promote("1.0.0", "1s"); err == nil || !strings.Contains(err.Error(), "build 1.0.0 of parley-shop: waited for 1s: no worker of this build polls") {
+	if _, err := promote("1.0.0", "5s"); err == nil || !strings.Contains(err.Error(), "build 1.0.0 of parley-shop: waited for 5s: no worker of this build polls") {
 		t.Errorf("a build that nobody runs: %v", err)
 	}
 	promoted := make(chan string, 1)
