@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/yannh/kubeconform/pkg/resource"
@@ -189,6 +190,7 @@ func TestMatrix(t *testing.T) {
 	for name, values := range valuesFiles(t) {
 		for _, kube := range kubes {
 			t.Run(name+"/"+kube, func(t *testing.T) {
+				t.Parallel()
 				examine(t, conform, values, render.Options{Kube: kube})
 			})
 		}
@@ -197,6 +199,7 @@ func TestMatrix(t *testing.T) {
 	factors := s.factors(t, theChart(t).Values())
 	for i, row := range pairwise(factors, s.apart) {
 		t.Run(fmt.Sprintf("pairs/%d", i), func(t *testing.T) {
+			t.Parallel()
 			values, o := s.values(factors, row)
 			o.Upgrade = i%2 == 1
 			examine(t, conform, values, o)
@@ -269,6 +272,7 @@ var unknownKinds = []string{
 // once, however many renderings have it. Nil where the schemas are not at hand.
 type conformance struct {
 	validator validator.Validator
+	mu        sync.Mutex // of what follows, and of the validator
 	known     map[[32]byte]error
 }
 
@@ -292,6 +296,8 @@ func (c *conformance) check(o render.Object) error {
 		return nil
 	}
 	sum := sha256.Sum256(o.YAML)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	err, known := c.known[sum]
 	if !known {
 		r := c.validator.ValidateResource(resource.Resource{Path: o.Source, Bytes: o.YAML})

@@ -92,7 +92,10 @@ type need struct {
 // network: with NetworkPolicies, everything that the configuration names can be
 // reached, from both ends, and nothing else can.
 func network(v *View) {
-	policies := render.Of[*networking.NetworkPolicy](v.Rendering)
+	var policies []ruleSet
+	for _, p := range render.Of[*networking.NetworkPolicy](v.Rendering) {
+		policies = append(policies, ruleSet{p, grants(p)})
+	}
 	if len(policies) == 0 {
 		return
 	}
@@ -135,7 +138,7 @@ var video = corev1.ContainerPort{ContainerPort: 50000, Protocol: corev1.Protocol
 
 // videoPasses expects that an avatar and its kiosk can exchange video: one of them
 // must be able to begin.
-func (v *View) videoPasses(policies []*networking.NetworkPolicy, ends []end) {
+func (v *View) videoPasses(policies []ruleSet, ends []end) {
 	for _, e := range ends {
 		if !strings.HasPrefix(e.labels["app.kubernetes.io/component"], "avatar-") {
 			continue
@@ -151,7 +154,7 @@ func (v *View) videoPasses(policies []*networking.NetworkPolicy, ends []end) {
 var kiosks = end{name: "kiosks"}
 
 // nobodyNeeds reports what the policies allow beyond the needs.
-func (v *View) nobodyNeeds(policies []*networking.NetworkPolicy, ends []end, needs []need, used map[string]bool) {
+func (v *View) nobodyNeeds(policies []ruleSet, ends []end, needs []need, used map[string]bool) {
 	for _, from := range ends {
 		for _, to := range ends {
 			for _, port := range to.allPorts() {
@@ -168,7 +171,7 @@ func (v *View) nobodyNeeds(policies []*networking.NetworkPolicy, ends []end, nee
 		}
 	}
 	for _, p := range policies {
-		for id, what := range grants(p) {
+		for id, what := range p.grants {
 			if !used[id] && !v.asked(what) {
 				v.faultf("NetworkPolicy/"+p.Name, "%s: nobody needs it", what.text)
 			}
@@ -199,6 +202,12 @@ func (v *View) asked(g grant) bool {
 		}
 	}
 	return false
+}
+
+// A ruleSet is a NetworkPolicy and what it grants, by an id for each grant.
+type ruleSet struct {
+	*networking.NetworkPolicy
+	grants map[string]grant
 }
 
 // A grant is one pair of a peer and a port in a policy's rule.
@@ -258,9 +267,9 @@ func portText(p *intstr.IntOrString) string {
 	return "port " + p.String()
 }
 
-func isolated(policies []*networking.NetworkPolicy, e end, direction networking.PolicyType) bool {
-	return slices.ContainsFunc(policies, func(p *networking.NetworkPolicy) bool {
-		return matches(&p.Spec.PodSelector, e.labels) && slices.Contains(directions(p), direction)
+func isolated(policies []ruleSet, e end, direction networking.PolicyType) bool {
+	return slices.ContainsFunc(policies, func(p ruleSet) bool {
+		return slices.Contains(directions(p.NetworkPolicy), direction) && matches(&p.Spec.PodSelector, e.labels)
 	})
 }
 
@@ -278,17 +287,17 @@ func directions(p *networking.NetworkPolicy) []networking.PolicyType {
 
 // allowed gives the ids of the grants by which self may connect to other, or be
 // connected to by it, at a port.
-func allowed(policies []*networking.NetworkPolicy, direction networking.PolicyType, self, other end, port corev1.ContainerPort) []string {
+func allowed(policies []ruleSet, direction networking.PolicyType, self, other end, port corev1.ContainerPort) []string {
 	if !isolated(policies, self, direction) {
 		return []string{"not isolated"}
 	}
 	var ids []string
 	for _, p := range policies {
-		if !matches(&p.Spec.PodSelector, self.labels) || !slices.Contains(directions(p), direction) {
+		if !slices.Contains(directions(p.NetworkPolicy), direction) || !matches(&p.Spec.PodSelector, self.labels) {
 			continue
 		}
-		for id, g := range grants(p) {
-			if g.egress == (direction == networking.PolicyTypeEgress) && g.toPeer(other) && g.toPort(port) {
+		for id, g := range p.grants {
+			if g.egress == (direction == networking.PolicyTypeEgress) && g.toPort(port) && g.toPeer(other) {
 				ids = append(ids, id)
 			}
 		}
@@ -565,9 +574,9 @@ func hostPort(at string) (string, corev1.ContainerPort, bool) {
 // needsFromOutside are what comes in: kiosks through the cluster's door, and
 // Prometheus.
 func (v *View) needsFromOutside(ends []end) []need {
-	policy, _ := v.Values["networkPolicy"].(map[string]any)
+	values, _ := v.Values["networkPolicy"].(map[string]any)
 	outside := func(key string) end {
-		m, _ := policy[key].(map[string]any)
+		m, _ := values[key].(map[string]any)
 		set := map[string]string{}
 		for k, e := range m {
 			set[k] = fmt.Sprint(e)
@@ -676,9 +685,9 @@ func (v *View) needsOfOperators(ends []end) []need {
 
 // needsOfNames: who connects to a name asks the cluster's DNS for it.
 func (v *View) needsOfNames(ends []end, needs []need) []need {
-	policy, _ := v.Values["networkPolicy"].(map[string]any)
+	values, _ := v.Values["networkPolicy"].(map[string]any)
 	set := map[string]string{}
-	m, _ := policy["dnsNamespace"].(map[string]any)
+	m, _ := values["dnsNamespace"].(map[string]any)
 	for k, e := range m {
 		set[k] = fmt.Sprint(e)
 	}

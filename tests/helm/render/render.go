@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -73,7 +74,7 @@ type Rendering struct {
 	Namespace string
 	Kube      string         // Kubernetes' version, such as 1.36.0
 	Values    map[string]any // the chart's own, and over them those given
-	Objects   []Object
+	Objects   []Object       // of several renderings the same: to be read only
 	Notes     string
 }
 
@@ -127,14 +128,35 @@ func Parse(source string, text []byte) ([]Object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", source, err)
 		}
-		var fields map[string]any
-		if err := sigs.UnmarshalStrict(doc, &fields); err != nil {
+		object, err := parse(source, doc)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", source, err, doc)
 		}
-		if len(fields) > 0 {
-			objects = append(objects, newObject(source, doc, fields))
+		if len(object.Fields) > 0 {
+			objects = append(objects, object)
 		}
 	}
+}
+
+// parsed keeps documents by template and text: most are the same in most
+// renderings, and nobody changes an Object.
+var parsed sync.Map
+
+func parse(source string, doc []byte) (Object, error) {
+	key := source + "\n" + string(doc)
+	if o, ok := parsed.Load(key); ok {
+		return o.(Object), nil
+	}
+	var fields map[string]any
+	if err := sigs.UnmarshalStrict(doc, &fields); err != nil {
+		return Object{}, err
+	}
+	o := Object{}
+	if len(fields) > 0 {
+		o = newObject(source, doc, fields)
+	}
+	parsed.Store(key, o)
+	return o, nil
 }
 
 // clone copies a tree of values, so that no rendering changes another's.
