@@ -213,7 +213,7 @@ ports: [{{ $rule.port | default $port }}]
   {{- include "parley.server" (dict "root" $ "address" $settings.llm_url "name" "llm" "setting" "config.llm_url") | nindent 2 }}
 {{- end }}
 {{- range $service, $url := $settings.action_url | default dict }}
-- why: {{ printf "the action service %s" $service }}
+- why: {{ printf "the action service %s" $service | quote }}
   from: {{ toJson $action }}
   {{- include "parley.server" (dict "root" $ "address" $url "name" "action" "setting" (printf "config.action_url.%s" $service)) | nindent 2 }}
 {{- end }}
