@@ -80,6 +80,8 @@ toPeers: [{ipBlock: {cidr: {{ $rule.cidr | quote }}}}]
 toPeers: [{namespaceSelector: {matchLabels: {{ toJson $rule.namespace }}}}]
 {{- else if regexMatch "^[^.]+\\.[^.]+\\.svc(\\.|$)" $host -}}
 toPeers: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 }}}}}]
+{{- else if not (contains "." $host) -}}
+toPeers: [{podSelector: {}}]
 {{- else -}}
 fault: {{ printf "networkPolicy.%s: %s is %s, which is outside this release, and a NetworkPolicy cannot name a host; write networkPolicy.%s.cidr (10.1.2.3/32, or 0.0.0.0/0) or networkPolicy.%s.namespace (its labels), or networkPolicy.enabled: false" .name .setting .address .name .name | quote }}
 {{- end }}
@@ -122,25 +124,24 @@ ports: [{{ $rule.port | default $port }}]
   to: [gateway]
   ports: [8080]
 {{- end }}
+{{- $kiosks := list }}
+{{- range $np.kioskCIDRs | default (list "0.0.0.0/0" "::/0") }}
+{{- $kiosks = append $kiosks (dict "ipBlock" (dict "cidr" .)) }}
+{{- end }}
 {{- if ne $v.gateway.service.type "ClusterIP" }}
 - why: kiosks, by a Service that is open to the outside
-  fromPeers:
-    {{- range $np.kioskCIDRs | default (list "0.0.0.0/0" "::/0") }}
-    - ipBlock: {cidr: {{ . | quote }}}
-    {{- end }}
+  fromPeers: {{ toJson $kiosks }}
   to: [gateway]
   ports: [8080]
 {{- end }}
-{{- range $np.kioskCIDRs }}
 - why: the avatars' video (WebRTC), from the kiosks
-  fromPeers: [{ipBlock: {cidr: {{ . | quote }}}}]
+  fromPeers: {{ toJson $kiosks }}
   to: {{ toJson $renderers }}
   protocol: UDP
 - why: the avatars' video (WebRTC), to the kiosks
   from: {{ toJson $renderers }}
-  toPeers: [{ipBlock: {cidr: {{ . | quote }}}}]
+  toPeers: {{ toJson $kiosks }}
   protocol: UDP
-{{- end }}
 {{- with $np.clients.gateway }}
 - why: further clients of the gateway
   fromPeers: {{ toJson . }}
