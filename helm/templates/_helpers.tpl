@@ -16,9 +16,15 @@
 {{- end }}
 {{- end }}
 
-{{/* parley.component: (dict "root" $ "component" "gateway") → <fullname>-gateway */}}
+{{/* parley.component: (dict "root" $ "component" "gateway") → <fullname>-gateway. A name
+     too long for Kubernetes ends with a hash in place of its rest, so that two kiosks
+     never share one. */}}
 {{- define "parley.component" -}}
-{{- printf "%s-%s" (include "parley.fullname" .root) .component | trunc 63 | trimSuffix "-" }}
+{{- $name := printf "%s-%s" (include "parley.fullname" .root) .component }}
+{{- if gt (len $name) 63 }}
+{{- $name = printf "%s-%s" ($name | trunc 54 | trimSuffix "-") (sha256sum $name | trunc 8) }}
+{{- end }}
+{{- $name }}
 {{- end }}
 
 {{/* parley.host: the DNS name of a component's Service */}}

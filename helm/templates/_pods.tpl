@@ -287,18 +287,6 @@ spec:
 {{- toYaml $workers }}
 {{- end }}
 
-{{/* parley.componentNames: the components whose names come from values, as YAML */}}
-{{- define "parley.componentNames" -}}
-{{- $names := list }}
-{{- range $name, $worker := include "parley.workers" . | fromYaml }}
-{{- $names = append $names (printf "worker-%s" $name) }}
-{{- end }}
-{{- range .Values.kiosks }}
-{{- $names = append $names (printf "avatar-%s" .id) }}
-{{- end }}
-{{- toYaml $names }}
-{{- end }}
-
 {{/* parley.buildID: which version of Parley's code the image holds */}}
 {{- define "parley.buildID" -}}
 {{- $id := .Values.versioning.buildID }}
