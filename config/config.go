@@ -77,12 +77,12 @@ type Config struct {
 	TemporalAPIKey, PayloadKeys                    Secret
 	TemporalPort, UIPort                           int
 
-	Listen, Media, AdvertiseMedia, SpeechListen string   // HOST:PORT
-	Origins                                     []string // like https://kiosk.example
-	MaxSessions                                 int
-	SessionGrace, Drain                         time.Duration
-	KioskKey                                    Secret // at least 64 hexadecimal digits
-	MediaToken, StaffToken, EventsToken         Secret
+	Listen, Media, AdvertiseMedia, MetricsListen, SpeechListen string   // HOST:PORT
+	Origins                                                    []string // like https://kiosk.example
+	MaxSessions                                                int
+	SessionGrace, Drain                                        time.Duration
+	KioskKey                                                   Secret // at least 64 hexadecimal digits
+	MediaToken, StaffToken, EventsToken                        Secret
 
 	Pools               []string       // of activities.Pools; none: all
 	Slots               map[string]int // by pool
@@ -223,6 +223,8 @@ func (c *Config) table() []Setting {
 			Help: "address of the media plane, for workers, HOST:PORT"},
 		{Key: "advertise_media", into: &c.AdvertiseMedia, By: []Command{Gateway}, form: remote,
 			Help: "HOST:PORT under which workers reach the media plane (default: the address it listens on)"},
+		{Key: "metrics_listen", into: &c.MetricsListen, By: []Command{Gateway}, form: local,
+			Help: "address of /metrics, where it is not to be beside the page (default: beside the page)"},
 		{Key: "origins", into: &c.Origins, By: []Command{Dev, Gateway, Codec}, form: webOrigin,
 			Help: "further web origins that may connect, such as https://kiosk.example"},
 		{Key: "max_sessions", into: &c.MaxSessions, Default: "5000", By: []Command{Dev, Gateway}, min: 1, max: 100_000,

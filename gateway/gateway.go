@@ -36,6 +36,9 @@ type Config struct {
 	// AdvertiseMedia is the host:port under which workers reach MediaAddr; default
 	// the address it listens on.
 	AdvertiseMedia string
+	// MetricsAddr serves /metrics in Addr's place, so that what leads kiosks to Addr
+	// need not hide it; default: Addr does.
+	MetricsAddr string
 
 	Key        []byte // of the kiosks' tokens (HS256), at least 32 bytes
 	MediaToken string // the bearer token that workers present, at least 16 characters
@@ -125,9 +128,9 @@ type Gateway struct {
 	dead    chan error // a listener that ended by itself
 	drained atomic.Bool
 
-	httpLn, mediaLn net.Listener
-	http            *http.Server
-	grpc            *grpc.Server
+	httpLn, mediaLn, metricsLn net.Listener
+	http, metrics              *http.Server
+	grpc                       *grpc.Server
 
 	mu       sync.Mutex
 	sessions map[string]*session // by id
@@ -199,7 +202,7 @@ func New(cfg Config) (*Gateway, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, meters: m, keys: keys{cfg.Key},
-		ctx: ctx, cancel: cancel, dead: make(chan error, 2),
+		ctx: ctx, cancel: cancel, dead: make(chan error, 3),
 		sessions: map[string]*session{}, kiosks: map[string]*session{},
 		conns: map[*conn]struct{}{}, watches: map[string]*watch{},
 	}
@@ -224,24 +227,25 @@ func (g *Gateway) Start(ctx context.Context) error {
 		g.httpLn.Close()
 		return fmt.Errorf("gateway: listen on MediaAddr %s: %w", g.cfg.MediaAddr, err)
 	}
+	if g.cfg.MetricsAddr != "" {
+		if g.metricsLn, err = lc.Listen(ctx, "tcp", g.cfg.MetricsAddr); err != nil {
+			g.httpLn.Close()
+			g.mediaLn.Close()
+			return fmt.Errorf("gateway: listen on MetricsAddr %s: %w", g.cfg.MetricsAddr, err)
+		}
+	}
 	if g.cfg.AdvertiseMedia == "" {
 		g.cfg.AdvertiseMedia = g.MediaAddr()
 	}
-	g.http = &http.Server{
-		Handler:           g.routes(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second, // none of these holds for a WebSocket
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	g.http = g.server(g.routes())
+	g.serve(g.http, g.httpLn)
+	if g.metricsLn != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", g.figures())
+		g.metrics = g.server(mux)
+		g.serve(g.metrics, g.metricsLn)
 	}
 	g.grpc = newMediaServer(g)
-	g.tasks.Go(func() {
-		if err := g.http.Serve(g.httpLn); !errors.Is(err, http.ErrServerClosed) {
-			g.dead <- fmt.Errorf("gateway: serve %s: %w", g.cfg.Addr, err)
-		}
-	})
 	g.tasks.Go(func() {
 		if err := g.grpc.Serve(g.mediaLn); err != nil {
 			g.dead <- fmt.Errorf("gateway: serve %s: %w", g.cfg.MediaAddr, err)
@@ -251,11 +255,39 @@ func (g *Gateway) Start(ctx context.Context) error {
 	return nil
 }
 
+func (g *Gateway) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second, // none of these holds for a WebSocket
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (g *Gateway) serve(server *http.Server, l net.Listener) {
+	g.tasks.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			g.dead <- fmt.Errorf("gateway: serve %s: %w", l.Addr(), err)
+		}
+	})
+}
+
 // Addr is the address of HTTP and WebSocket, with the real port.
 func (g *Gateway) Addr() string { return g.httpLn.Addr().String() }
 
 // MediaAddr is the address of the media plane, with the real port.
 func (g *Gateway) MediaAddr() string { return g.mediaLn.Addr().String() }
+
+// MetricsAddr is the address of /metrics, with the real port.
+func (g *Gateway) MetricsAddr() string {
+	if g.metricsLn == nil {
+		return g.Addr()
+	}
+	return g.metricsLn.Addr().String()
+}
 
 // Dead gives the error of a listener that ended by itself.
 func (g *Gateway) Dead() <-chan error { return g.dead }
@@ -324,6 +356,9 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	go func() {
 		if g.http != nil {
 			g.http.Close()
+			if g.metrics != nil {
+				g.metrics.Close()
+			}
 			g.grpc.Stop()
 		}
 		g.tasks.end()

@@ -44,7 +44,9 @@ func (g *Gateway) routes() http.Handler {
 	r.GET("/v1/kiosk", g.connect)
 	r.GET("/health", g.health)
 	r.GET("/ready", g.ready)
-	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(g.cfg.Registry, promhttp.HandlerOpts{Registry: g.cfg.Registry})))
+	if g.cfg.MetricsAddr == "" {
+		r.GET("/metrics", gin.WrapH(g.figures()))
+	}
 	if g.cfg.Media != "" {
 		r.GET("/store/media/*file", g.storeMedia)
 		r.HEAD("/store/media/*file", g.storeMedia)
@@ -54,6 +56,11 @@ func (g *Gateway) routes() http.Handler {
 		r.NoRoute(page(g.cfg.Page))
 	}
 	return r
+}
+
+// figures serves the metrics.
+func (g *Gateway) figures() http.Handler {
+	return promhttp.HandlerFor(g.cfg.Registry, promhttp.HandlerOpts{Registry: g.cfg.Registry})
 }
 
 // connect upgrades a kiosk's request. Why it is refused is told by a close code,

@@ -426,6 +426,29 @@ func TestReadyOnceReadyStaysSo(t *testing.T) {
 	})
 }
 
+// What leads kiosks to the page need not hide the metrics.
+func TestMetricsOnAPortOfTheirOwn(t *testing.T) {
+	b := startGateway(t, func(c *Config) { c.MetricsAddr = "127.0.0.1:0" })
+	for addr, want := range map[string]int{b.Addr(): http.StatusNotFound, b.MetricsAddr(): http.StatusOK} {
+		resp, err := http.Get("http://" + addr + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("/metrics at %s is %d, want %d", addr, resp.StatusCode, want)
+		}
+	}
+	resp, err := http.Get("http://" + b.MetricsAddr() + "/v1/kiosk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNotFound {
+		t.Errorf("the kiosks' door is at the metrics' port too: %d", resp.StatusCode)
+	}
+}
+
 func TestNewNamesEveryFault(t *testing.T) {
 	_, err := New(Config{})
 	for _, field := range []string{"Key", "MediaToken", "Temporal", "Plan", "Metrics", "Registry", "Logger"} {

@@ -63,7 +63,7 @@ present. ` + settingsHelp,
 				return err
 			}
 			gw, err := gateway.New(gateway.Config{
-				Addr: c.Listen, MediaAddr: c.Media, AdvertiseMedia: c.AdvertiseMedia,
+				Addr: c.Listen, MediaAddr: c.Media, AdvertiseMedia: c.AdvertiseMedia, MetricsAddr: c.MetricsListen,
 				Key: key, MediaToken: string(c.MediaToken),
 				Store: s.ID, TimeZone: s.TimeZone, StaffToken: string(c.StaffToken), EventsToken: string(c.EventsToken),
 				Temporal: client, Plan: plans(s, logger), About: about(s), Probe: probe(c, index),

@@ -165,11 +165,7 @@ ports: [{{ $rule.port | default $port }}]
 {{- if $v.monitoring.serviceMonitor.enabled }}
 - why: Prometheus
   fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
-  to: [gateway]
-  ports: [8080]
-- why: Prometheus
-  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
-  to: {{ concat $workers $knowledge | toJson }}
+  to: {{ concat (list "gateway") $workers $knowledge | toJson }}
   ports: [9100]
 {{- end }}
 
