@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/api/temporalproto"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/tests/system"
@@ -56,7 +57,7 @@ func (v *visit) history(c client.Client) *history.History {
 // where the language model is not asked what was meant.
 func (v *visit) wantShortTurns(c client.Client) {
 	v.t.Helper()
-	var turns []int
+	var turns, bytes []int
 	model := false
 	check := func() {
 		if n := len(turns); n > 0 && turns[n-1] >= 40 && !model {
@@ -72,7 +73,7 @@ func (v *visit) wantShortTurns(c client.Client) {
 			}
 			if s.Kind == workflows.SpeechStarted {
 				check()
-				turns = append(turns, 0)
+				turns, bytes = append(turns, 0), append(bytes, 0)
 			}
 		}
 		if a := e.GetActivityTaskScheduledEventAttributes(); a != nil && a.GetActivityType().GetName() == activities.Understand {
@@ -80,8 +81,9 @@ func (v *visit) wantShortTurns(c client.Client) {
 		}
 		if len(turns) > 0 {
 			turns[len(turns)-1]++
+			bytes[len(turns)-1] += proto.Size(e)
 		}
 	}
 	check()
-	v.t.Logf("events of each turn: %v", turns)
+	v.t.Logf("events of each turn: %v; bytes: %v", turns, bytes)
 }
