@@ -38,14 +38,7 @@ func TestEveryValuesFile(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			s := newStore(t, "file-"+strings.NewReplacer("/", "-", ".yaml", "").Replace(file))
 			s.install(t, false, file)
-			eventually(t, "every Deployment, StatefulSet and Job has made its pods", func(ctx context.Context) (bool, error) {
-				return s.allMade(ctx)
-			})
-			for _, complaint := range s.complaints(t) {
-				if strings.Contains(complaint, "FailedCreate") {
-					t.Error(complaint)
-				}
-			}
+			s.eventually(t, "every Deployment, StatefulSet and Job has made its pods", s.allMade)
 		})
 	}
 }
@@ -245,7 +238,7 @@ func TestStore(t *testing.T) {
 		s.fine(t, err)
 		s.calm(t)
 		var left []string
-		eventually(t, "what is to go is gone", func(context.Context) (bool, error) {
+		s.eventually(t, "what is to go is gone", func(context.Context) (bool, error) {
 			left = s.objects(t, "")
 			return !slices.ContainsFunc(left, func(o string) bool { return !strings.HasPrefix(o, "PersistentVolumeClaim/") }), nil
 		})

@@ -140,15 +140,17 @@ func (s *store) fine(t *testing.T, err error) {
 	}
 }
 
-// complaints are the namespace's warnings and the pods that have no node.
+// complaints are the namespace's latest warnings, of which a failed test says more than
+// that it waited.
 func (s *store) complaints(t *testing.T) []string {
 	t.Helper()
 	events, err := theCluster.clients.CoreV1().Events(s.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "type=Warning"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	slices.SortFunc(events.Items, func(a, b corev1.Event) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	var all []string
-	for _, e := range events.Items {
+	for _, e := range events.Items[max(0, len(events.Items)-10):] {
 		all = append(all, fmt.Sprintf("%s %s: %s: %s", e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message))
 	}
 	return all
@@ -235,6 +237,7 @@ func (s *store) objects(t *testing.T, selector string) []string {
 			case o.GetName() == "kube-root-ca.crt", o.GetKind() == "ServiceAccount" && o.GetName() == "default":
 			case strings.HasPrefix(o.GetName(), "sh.helm.release."):
 			case len(o.GetOwnerReferences()) > 0: // goes with its owner
+			case o.GetDeletionTimestamp() != nil: // is going
 			default:
 				all = append(all, o.GetKind()+"/"+o.GetName())
 			}
@@ -320,7 +323,7 @@ func (s *store) during(t *testing.T, do func()) []moment {
 // calm waits until no pod is being deleted any more.
 func (s *store) calm(t *testing.T) {
 	t.Helper()
-	eventually(t, "pods that were told to go are gone", func(ctx context.Context) (bool, error) {
+	s.eventually(t, "pods that were told to go are gone", func(ctx context.Context) (bool, error) {
 		list, err := theCluster.clients.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err
@@ -350,10 +353,10 @@ func (s *store) templates(t *testing.T) map[string]string {
 	return all
 }
 
-func eventually(t *testing.T, what string, holds wait.ConditionWithContextFunc) {
+func (s *store) eventually(t *testing.T, what string, holds wait.ConditionWithContextFunc) {
 	t.Helper()
 	if err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, settles, true, holds); err != nil {
-		t.Fatalf("waited for this: %s: %v", what, err)
+		t.Fatalf("waited for this: %s: %v\n%s", what, err, strings.Join(s.complaints(t), "\n"))
 	}
 }
 
