@@ -12,7 +12,7 @@ export GOFLAGS := -buildvcs=false
 RUN_PACKAGES  := gcc libc6-dev pkg-config flite espeak-ng libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us
 TEST_PACKAGES := $(RUN_PACKAGES) chromium python3
 
-.PHONY: help run build test lint bench fuzz generate kiosk image sbom compose-secrets packages test-packages
+.PHONY: help run build test cluster-test lint bench fuzz generate kiosk image sbom compose-secrets packages test-packages
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ build: ## the binary, with the embedded recogniser
 
 test: test-packages ## every test, with the real parts: Temporal, speech, a browser
 	@tests/run
+
+cluster-test: ## the chart on a real Kubernetes API server (the first time builds one: minutes; CRDS=DIR for operators' kinds)
+	@cd tests/cluster && $(GO) test -tags cluster -count=1 -timeout 60m . -v $(if $(CRDS),-args -crds $(abspath $(CRDS)))
 
 lint: ## vet, staticcheck, workflowcheck, import directions, the kiosk page's types
 	@tests/lint
