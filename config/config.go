@@ -248,7 +248,7 @@ func (c *Config) table() []Setting {
 			Help: "requests at once, by pool: llm=4,tts=8"},
 		{Key: "deployment", into: &c.Deployment, By: []Command{Worker, TemporalPromote}, form: deployment, also: "TEMPORAL_DEPLOYMENT_NAME",
 			Help: "name of the worker deployment whose version conversations stay with (default: not versioned)"},
-		{Key: "build_id", into: &c.BuildID, By: []Command{Worker, TemporalPromote}, form: name, also: "TEMPORAL_WORKER_BUILD_ID",
+		{Key: "build_id", into: &c.BuildID, By: []Command{Worker, TemporalPromote}, form: buildID, also: "TEMPORAL_WORKER_BUILD_ID",
 			Help: "version within the deployment, such as the image's tag"},
 		{Key: "stop_timeout", into: &c.StopTimeout, Default: "10s", By: []Command{Worker}, min: int64(time.Second), max: int64(10 * time.Minute),
 			Help: "how long a worker that ends waits for the activities in progress"},

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -37,11 +38,10 @@ var (
 		return err == nil && host != "" && !strings.Contains(host, "/") && isPort(port, 1)
 	}}
 	name = form{"a name of up to 200 characters without spaces", "store-17", `^\S{1,200}$`, isName}
-	// Temporal writes a version as deployment.build.
-	deployment = form{"a name of up to 200 characters without spaces, dots and colons", "parley-store-17", `^[^\s.:]{1,200}$`, func(s string) bool {
-		return isName(s) && !strings.ContainsAny(s, ".:")
-	}}
-	hexKey = form{"a key of 64 hexadecimal digits or more", "what `openssl rand -hex 32` prints", "", func(s string) bool {
+	// What Temporal takes for a version's two halves, as worker.ValidateVersion has it.
+	deployment = matching("a name of up to 100 of a-z, A-Z, 0-9, '/', '_' and '-' that begins with a letter or digit", "parley-store-17", `^[a-zA-Z0-9][a-zA-Z0-9/_-]{0,99}$`)
+	buildID    = matching("a name of up to 100 of a-z, A-Z, 0-9, '.', '_' and '-' that begins with a letter or digit", "1.4.0", `^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$`)
+	hexKey     = form{"a key of 64 hexadecimal digits or more", "what `openssl rand -hex 32` prints", "", func(s string) bool {
 		b, err := hex.DecodeString(s)
 		return err == nil && len(b) >= 32
 	}}
@@ -49,6 +49,11 @@ var (
 		return len(s) >= 16 && strings.IndexFunc(s, unicode.IsSpace) < 0
 	}}
 )
+
+// matching is a form that is all in its pattern.
+func matching(what, like, pattern string) form {
+	return form{what, like, pattern, regexp.MustCompile(pattern).MatchString}
+}
 
 func isPort(s string, low int) bool {
 	n, err := strconv.Atoi(s)

@@ -237,6 +237,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 	if g.cfg.AdvertiseMedia == "" {
 		g.cfg.AdvertiseMedia = g.MediaAddr()
 	}
+	g.grpc = newMediaServer(g)
 	g.http = g.server(g.routes())
 	g.serve(g.http, g.httpLn)
 	if g.metricsLn != nil {
@@ -245,7 +246,6 @@ func (g *Gateway) Start(ctx context.Context) error {
 		g.metrics = g.server(mux)
 		g.serve(g.metrics, g.metricsLn)
 	}
-	g.grpc = newMediaServer(g)
 	g.tasks.Go(func() {
 		if err := g.grpc.Serve(g.mediaLn); err != nil {
 			g.dead <- fmt.Errorf("gateway: serve %s: %w", g.cfg.MediaAddr, err)

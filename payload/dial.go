@@ -21,7 +21,8 @@ import (
 // It is done on the wire and not by the client's data converter, so that a task
 // that cannot be opened is never begun: a converter that fails drops signals and
 // fails workflows. Temporal hands such a task out again until a worker with the
-// key takes it; the worker without it logs an error each time.
+// key takes it; the worker without it logs an error each time, and ends when for
+// two minutes it has got nothing else.
 //
 // With nil keys nothing is sealed, and what is sealed is refused in the same way.
 func DialOptions(keys *Keys, logger *slog.Logger) ([]grpc.DialOption, error) {

@@ -184,7 +184,7 @@ func (s *Server) authorised(r *http.Request) bool {
 	if s.config.Token == "" {
 		return true
 	}
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.config.Token))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+	return ok && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }

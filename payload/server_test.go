@@ -105,6 +105,7 @@ func TestTheServerOpensForNobodyElse(t *testing.T) {
 		{"another page asks first", "", "OPTIONS", "/decode", nil, with("Origin", "https://evil.example"), http.StatusForbidden},
 		{"no token", "t0ken", "POST", "/decode", wire(t, sealed), with(), http.StatusUnauthorized},
 		{"another token", "t0ken", "POST", "/decode", wire(t, sealed), with("Authorization", "Bearer t0ke"), http.StatusUnauthorized},
+		{"the token as something else", "t0ken", "POST", "/decode", wire(t, sealed), with("Authorization", "t0ken"), http.StatusUnauthorized},
 		{"the token", "t0ken", "POST", "/decode", wire(t, sealed), with("Authorization", "Bearer t0ken"), http.StatusOK},
 		{"by GET", "", "GET", "/decode", nil, with(), http.StatusMethodNotAllowed},
 		{"to seal", "", "POST", "/encode", wire(t, said("x")), with(), http.StatusNotFound},

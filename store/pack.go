@@ -95,6 +95,14 @@ func (p *Pack) add(fsys fs.FS, root string) error {
 			faults = append(faults, linkFault(name))
 			return nil
 		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > maxMap { // a film is not read to find that out
+			faults = append(faults, fmt.Errorf("%s has %d KiB, more than the 1024 of a ConfigMap; %s", name, info.Size()>>10, packHint))
+			return nil
+		}
 		content, err := fs.ReadFile(fsys, name)
 		if err != nil {
 			return err

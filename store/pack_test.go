@@ -139,6 +139,12 @@ func TestWhatCannotBePacked(t *testing.T) {
 				write(t, dir, fmt.Sprintf("kb/en/%d.md", i), strings.Repeat("much ", 80_000*(i+1)/2))
 			}
 		}, []string{"the ConfigMap of kb would have 1171 KiB", "the largest are kb/en/2.md (585 KiB), kb/en/1.md (390 KiB), kb/en/0.md (195 KiB)", "store.source: image"}},
+		{"a file that is too much for a ConfigMap", func(t *testing.T, dir string) {
+			write(t, dir, "media/film.mp4", "")
+			if err := os.Truncate(filepath.Join(dir, "media", "film.mp4"), 2<<30); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"media/film.mp4 has 2097152 KiB, more than the 1024 of a ConfigMap", "store.source: image"}},
 		{"too much for a Helm release", func(t *testing.T, dir string) {
 			write(t, dir, "media/map.png", string(noise[:400<<10]))
 		}, []string{"KiB compressed", "media/map.png (400 KiB)", "store.source: claim"}},

@@ -22,6 +22,12 @@ import (
 const (
 	drainLook = 2 * time.Second // between two looks at what is left
 	askFor    = 5 * time.Second // limit of one question to Temporal
+	// No conversation must have been open for this long before a worker relies on
+	// it: Temporal's index follows them by a second or so, and on a build that is
+	// still the current one another may begin at any moment, until that of the next
+	// build follows its pods.
+	quietFor        = 3 * time.Second
+	quietForCurrent = 15 * time.Second
 	// leaving marks the identity of a conversation worker that drains. Two that
 	// drain at the same moment would otherwise each leave its conversations to the
 	// other.
@@ -36,7 +42,7 @@ func Leaving(identity string) bool { return strings.HasSuffix(identity, leaving)
 // on, because nobody but a worker of its own build may continue what began on it,
 // until one of these holds:
 //
-//   - no conversation of its build is open;
+//   - no conversation of its build is open, and none has been for some seconds;
 //   - another worker of the same build polls, and is not itself leaving;
 //   - ctx has ended. What is open then is moved to the current build, which
 //     continues it from its history, unless that is this build: its next worker
@@ -108,6 +114,7 @@ type drain struct {
 	config Config
 	me     string
 	since  time.Time // of Temporal's clock: when me was first seen; zero before
+	quiet  time.Time // since when no conversation has been open; zero: one is
 }
 
 // mayLeave says how many conversations of the build are open, and why the worker
@@ -121,8 +128,12 @@ func (d *drain) mayLeave(ctx context.Context) (open int, why string, err error) 
 	}
 	open = int(count.GetCount())
 	if open == 0 {
+		if quiet, err := d.quietEnough(ctx); !quiet || err != nil {
+			return 0, "", err
+		}
 		return 0, "no conversation of this build is open", nil
 	}
+	d.quiet = time.Time{}
 	queue, err := d.config.Temporal.DescribeTaskQueue(ctx, activities.Queue(d.config.Store, activities.PoolConversation), enums.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
 		return 0, "", fmt.Errorf("see who polls: %w", err)
@@ -131,6 +142,31 @@ func (d *drain) mayLeave(ctx context.Context) (open int, why string, err error) 
 		return open, "another worker of this build goes on", nil
 	}
 	return open, "", nil
+}
+
+// quietEnough says, while no conversation is open, whether that can be relied on.
+func (d *drain) quietEnough(ctx context.Context) (bool, error) {
+	if d.quiet.IsZero() {
+		d.quiet = time.Now()
+	}
+	current, err := d.current(ctx)
+	if err != nil {
+		return false, err
+	}
+	wait := quietFor
+	if current != nil && current.BuildID == d.config.BuildID {
+		wait = quietForCurrent
+	}
+	return time.Since(d.quiet) >= wait, nil
+}
+
+// current is the version on which conversations begin now; nil: there is none.
+func (d *drain) current(ctx context.Context) (*worker.WorkerDeploymentVersion, error) {
+	deployment, err := d.config.Temporal.WorkerDeploymentClient().GetHandle(d.config.Deployment).Describe(ctx, client.WorkerDeploymentDescribeOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("find the current build: %w", err)
+	}
+	return deployment.Info.RoutingConfig.CurrentVersion, nil
 }
 
 // another says whether somebody else has polled for this build since this worker
@@ -168,11 +204,10 @@ func (d *drain) openOnes() string {
 // moveRest pins what is open to the build that is the current one now, and says
 // how many.
 func (d *drain) moveRest(ctx context.Context) (int, error) {
-	deployment, err := d.config.Temporal.WorkerDeploymentClient().GetHandle(d.config.Deployment).Describe(ctx, client.WorkerDeploymentDescribeOptions{})
+	current, err := d.current(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("find the current build: %w", err)
+		return 0, err
 	}
-	current := deployment.Info.RoutingConfig.CurrentVersion
 	if current == nil || current.BuildID == d.config.BuildID {
 		return 0, nil
 	}

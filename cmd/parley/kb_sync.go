@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/praesenz/parley/activities/retrieval"
 	"github.com/praesenz/parley/config"
@@ -60,27 +61,27 @@ logged, and tried again. ` + settingsHelp,
 				return err
 			}
 			observe(syncers, meters)
-			probes, err := serveProbes(c.Listen, registry)
+			probes, err := serveProbes(c.Listen, registry, logger)
 			if err != nil {
 				return err
 			}
 			defer probes.close()
 			probes.ready(workload{})
 			logger.Info("knowledge is kept", "store", s.ID, "collections", len(syncers), "index", index.searches)
-			ctx, cancel := context.WithCancelCause(ctx)
-			defer cancel(nil)
-			go func() {
+			g, ctx := errgroup.WithContext(ctx)
+			g.Go(func() error {
+				watch(ctx, syncers, c.KBSyncEvery, logger)
+				return nil
+			})
+			g.Go(func() error {
 				select {
 				case <-ctx.Done():
+					return nil
 				case err := <-probes.dead:
-					cancel(err)
+					return err
 				}
-			}()
-			watch(ctx, syncers, c.KBSyncEvery, logger)
-			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-				return err
-			}
-			return nil
+			})
+			return g.Wait()
 		},
 	}
 	config.Bind(config.KBSync, cmd.Flags())

@@ -17,6 +17,7 @@ import (
 
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/config"
+	"github.com/praesenz/parley/tests/temporal"
 )
 
 // kb runs a kb command on a data folder, with no Ollama.
@@ -171,7 +172,7 @@ func TestKBSync(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, io.Discard, "sync", "--watch", "--kb-sync-every", "1s", "--listen", address) }()
-	eventually(t, func() error {
+	temporal.Eventually(t, 20*time.Second, func() error {
 		res, err := http.Get("http://" + address + "/health")
 		if err != nil {
 			return err
@@ -179,7 +180,7 @@ func TestKBSync(t *testing.T) {
 		return res.Body.Close()
 	})
 	write("kb/shop/saw.md", "# Saw\n\nA saw costs 12 euros.")
-	eventually(t, func() error {
+	temporal.Eventually(t, 20*time.Second, func() error {
 		var found bytes.Buffer
 		if err := run(t.Context(), &found, "search", "saw", "--index", "shop"); err != nil {
 			return err
@@ -189,7 +190,7 @@ func TestKBSync(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, func() error {
+	temporal.Eventually(t, 20*time.Second, func() error {
 		res, err := http.Get("http://" + address + "/metrics")
 		if err != nil {
 			return err
@@ -209,21 +210,5 @@ func TestKBSync(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("kb sync --watch that is told to end: %v", err)
-	}
-}
-
-// eventually polls until a condition holds.
-func eventually(t *testing.T, holds func() error) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := holds()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

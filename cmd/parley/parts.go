@@ -208,22 +208,32 @@ func probe(c *config.Config, index retrieval.Index) func(context.Context) gatewa
 	return func(ctx context.Context) gateway.Probe {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
+		// At the same time, so that one that hangs does not take the others' time.
+		var speechErr, qdrantErr, ollamaErr error
+		var asked sync.WaitGroup
+		asked.Go(func() { speechErr = speechUp(ctx, c.Speech) })
+		if c.Qdrant != "" {
+			asked.Go(func() { _, qdrantErr = index.Collections(ctx) })
+		}
+		if c.Ollama != "" {
+			asked.Go(func() { ollamaErr = ollamaUp(ctx, c.Ollama) })
+		}
+		asked.Wait()
+
 		_, err := os.Stat("/dev/nvidiactl")
 		p := gateway.Probe{GPU: err == nil, Qdrant: "embedded", Ollama: "not used"}
-		p.ModelLoaded = speechUp(ctx, c.Speech) == nil
-		p.Ready = p.ModelLoaded
-		if c.Qdrant != "" {
+		p.ModelLoaded = speechErr == nil
+		p.Ready = p.ModelLoaded && qdrantErr == nil
+		switch {
+		case qdrantErr != nil:
+			p.Qdrant = "unreachable"
+		case c.Qdrant != "":
 			p.Qdrant = "connected"
-			if _, err := index.Collections(ctx); err != nil {
-				p.Qdrant, p.Ready = "unreachable", false
-			}
-		}
-		if c.Ollama == "" {
-			return p
 		}
 		needed := c.LLM == llm.Ollama
-		switch err := ollamaUp(ctx, c.Ollama); {
-		case err == nil:
+		switch {
+		case c.Ollama == "":
+		case ollamaErr == nil:
 			ollamaSeen.Store(true)
 			p.Ollama = "connected"
 		case needed || c.Embed == "ollama" || ollamaSeen.Load():

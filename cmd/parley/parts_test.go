@@ -68,3 +68,16 @@ func TestProbe(t *testing.T) {
 		t.Errorf("without the setting ollama: %q", got.Ollama)
 	}
 }
+
+// One server that takes a request and never answers must not make the others look
+// as if they were away.
+func TestProbeOfAServerThatHangs(t *testing.T) {
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer hangs.Close()
+	answers := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer answers.Close()
+	got := probe(&config.Config{LLM: "ollama", Speech: hangs.URL, Ollama: answers.URL}, nil)(t.Context())
+	if got.ModelLoaded || got.Ready || got.Ollama != "connected" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -34,7 +35,7 @@ type workload struct {
 
 // serveProbes listens at once, so that a part that waits for Temporal is seen to
 // live.
-func serveProbes(addr string, registry *prometheus.Registry) (*probes, error) {
+func serveProbes(addr string, registry *prometheus.Registry, logger *slog.Logger) (*probes, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -47,7 +48,14 @@ func serveProbes(addr string, registry *prometheus.Registry) (*probes, error) {
 		fmt.Fprintln(w, `{"status":"ok"}`)
 	})
 	mux.HandleFunc("GET /ready", p.answerReady)
-	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	p.server = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
 	go func() {
 		if err := p.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			p.dead <- fmt.Errorf("serve %s: %w", addr, err)

@@ -117,7 +117,7 @@ that the gateways expect. ` + settingsHelp,
 				return err
 			}
 			registry := metrics.NewRegistry()
-			probes, err := serveProbes(c.Listen, registry)
+			probes, err := serveProbes(c.Listen, registry, logger)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -36,18 +37,14 @@ build is the same. It exits 0 when the build is the current one.`,
 			if err := worker.ValidateVersion(c.Deployment, c.BuildID); err != nil {
 				return err
 			}
-			options, err := temporalOptions(c, nil, logger)
-			if err != nil {
-				return err
-			}
 			ctx, cancel, err := waiting(cmd.Context(), wait)
 			if err != nil {
 				return err
 			}
 			defer cancel()
-			temporal, err := patiently(ctx, func() (client.Client, error) { return client.DialContext(ctx, options) })
+			temporal, err := awaitTemporal(ctx, c, logger)
 			if err != nil {
-				return fmt.Errorf("temporal at %s: %w", c.Temporal, err)
+				return err
 			}
 			defer temporal.Close()
 			return promote(ctx, temporal, c.Deployment, c.BuildID, cmd.OutOrStdout())
@@ -139,8 +136,22 @@ func waiting(ctx context.Context, wait time.Duration) (context.Context, context.
 	return ctx, cancel, nil
 }
 
+// awaitTemporal connects to a Temporal server, which may still be starting; whether
+// the namespace is there does not matter.
+func awaitTemporal(ctx context.Context, c *config.Config, logger *slog.Logger) (client.Client, error) {
+	options, err := temporalOptions(c, nil, logger)
+	if err != nil {
+		return nil, err
+	}
+	temporal, err := patiently(ctx, func() (client.Client, error) { return client.DialContext(ctx, options) })
+	if err != nil {
+		return nil, fmt.Errorf("temporal at %s: %w", c.Temporal, err)
+	}
+	return temporal, nil
+}
+
 // patiently tries until something works, ctx ends, or another try would change
-// nothing.
+// nothing. A search attribute is an invalid argument until Temporal has spread it.
 func patiently[T any](ctx context.Context, try func() (T, error)) (T, error) {
 	var last error
 	for {

@@ -53,18 +53,14 @@ the retention where --retention is given. It exits 0 when everything is there.`,
 			if given && (retention < time.Hour || retention > 366*24*time.Hour) {
 				return fmt.Errorf("--retention %s: write 1h to 8784h, such as 72h", retention)
 			}
-			options, err := temporalOptions(c, nil, logger)
-			if err != nil {
-				return err
-			}
 			ctx, cancel, err := waiting(cmd.Context(), wait)
 			if err != nil {
 				return err
 			}
 			defer cancel()
-			temporal, err := patiently(ctx, func() (client.Client, error) { return client.DialContext(ctx, options) })
+			temporal, err := awaitTemporal(ctx, c, logger)
 			if err != nil {
-				return fmt.Errorf("temporal at %s: %w", c.Temporal, err)
+				return err
 			}
 			defer temporal.Close()
 			s := setup{temporal, c.Namespace, cmd.OutOrStdout()}
