@@ -317,8 +317,14 @@ ports: [{{ $rule.port | default $port }}]
 {{- end }}
 
 {{- $scaled := dict "gateway.autoscaling" $v.gateway.autoscaling }}
+{{- /* With a key alone KEDA trusts the authorities that it knows; without either it speaks no TLS. */}}
+{{- $tls := and $v.temporal.tls.enabled (not $v.temporal.devServer.enabled) }}
+{{- $deaf := and $tls (not $v.temporal.tls.mutual) (or $v.temporal.tls.existingSecret (not (has "temporal_api_key" $v.secrets.keys))) }}
 {{- range $name, $worker := include "parley.workers" . | fromYaml }}
 {{- $_ := set $scaled (printf "workers.%s.autoscaling" $name) $worker.autoscaling }}
+{{- if and $deaf $worker.autoscaling.enabled (eq $worker.autoscaling.kind "keda") }}
+{{- $faults = append $faults (printf "workers.%s.autoscaling.kind: KEDA asks a Temporal with TLS only with temporal.tls.mutual, or with temporal_api_key where the authority is one that browsers know; set one of them, or write hpa" $name) }}
+{{- end }}
 {{- if and $worker.autoscaling.enabled (has "conversation" $worker.pools) (eq $v.versioning.kind "controller") }}
 {{- $faults = append $faults (printf "workers.%s.autoscaling: with versioning.kind controller each version is scaled by itself; write a WorkerResourceTemplate in extraObjects, and enabled: false here" $name) }}
 {{- end }}
