@@ -167,6 +167,14 @@ ports: [{{ $rule.port | default $port }}]
   fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
   to: {{ concat (list "gateway") $workers $knowledge | toJson }}
   ports: [9100]
+- why: Prometheus, for the figures of searches
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
+  to: {{ ternary (list "qdrant") list $v.qdrant.enabled | toJson }}
+  ports: [6333]
+- why: Prometheus, for the figures of inference
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
+  to: {{ ternary (list "kserve") list $v.kserve.enabled | toJson }}
+  ports: [8080]
 {{- end }}
 
 - why: Temporal, for signals, tasks and queries
