@@ -331,7 +331,7 @@ ports: [{{ $rule.port | default $port }}]
 {{- range $name, $worker := include "parley.workers" . | fromYaml }}
 {{- $_ := set $scaled (printf "workers.%s.autoscaling" $name) $worker.autoscaling }}
 {{- if and $deaf $worker.autoscaling.enabled (eq $worker.autoscaling.kind "keda") }}
-{{- $faults = append $faults (printf "workers.%s.autoscaling.kind: KEDA asks a Temporal with TLS only with temporal.tls.mutual, or with temporal_api_key where the authority is one that browsers know; set one of them, or write hpa" $name) }}
+{{- $faults = append $faults "autoscaling.kind: KEDA asks a Temporal with TLS only with temporal.tls.mutual, or with temporal_api_key where the authority is one that browsers know; set one of them, or write hpa" }}
 {{- end }}
 {{- if and $worker.autoscaling.enabled (has "conversation" $worker.pools) (eq $v.versioning.kind "controller") }}
 {{- $faults = append $faults (printf "workers.%s.autoscaling: with versioning.kind controller each version is scaled by itself; write a WorkerResourceTemplate in extraObjects, and enabled: false here" $name) }}
