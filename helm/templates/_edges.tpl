@@ -282,12 +282,16 @@ ports: [{{ $rule.port | default $port }}]
   ports: [{{ $np.modelDownloads.port }}]
 {{- end }}
 {{- $known := concat (list "gateway" "knowledge" "speaches" "speech" "ollama" "qdrant" "kserve" "postgres" "minio" "temporal" "codec" "setup" "promote") $workers $renderers }}
+{{- $running := concat (list "gateway") $workers $knowledge $jobs $renderers }}
+{{- range $component, $enabled := dict "speaches" $v.speaches.enabled "speech" $v.embeddedSpeech.enabled "ollama" $v.ollama.enabled "qdrant" $v.qdrant.enabled "kserve" $v.kserve.enabled "postgres" $v.postgres.enabled "minio" $v.minio.enabled "temporal" $v.temporal.devServer.enabled "codec" $v.codec.enabled "test" $v.tests.enabled }}
+{{- if $enabled }}{{ $running = append $running $component }}{{ end }}
+{{- end }}
 {{- range $np.egress }}
-{{- if not (has .component $known) }}
-- fault: {{ printf "networkPolicy.egress: %q is no component; write one of %s" .component (join ", " $known) | quote }}
+{{- if not (has .component (append $known "*")) }}
+- fault: {{ printf "networkPolicy.egress: %q is no component; write one of %s, or * for all" .component (join ", " $known) | quote }}
 {{- else }}
 - why: {{ .why | default "networkPolicy.egress" | quote }}
-  from: [{{ .component }}]
+  from: {{ ternary $running (list .component) (eq .component "*") | toJson }}
   {{- if .cidr }}
   toPeers: [{ipBlock: {cidr: {{ .cidr | quote }}}}]
   {{- else }}
