@@ -167,6 +167,14 @@ ports: [{{ $rule.port | default $port }}]
   fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
   to: {{ concat (list "gateway") $workers $knowledge | toJson }}
   ports: [9100]
+- why: Prometheus, for the figures of searches
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
+  to: {{ ternary (list "qdrant") list $v.qdrant.enabled | toJson }}
+  ports: [6333]
+- why: Prometheus, for the figures of inference
+  fromPeers: [{namespaceSelector: {matchLabels: {{ toJson $np.monitoringNamespace }}}}]
+  to: {{ ternary (list "kserve") list $v.kserve.enabled | toJson }}
+  ports: [8080]
 {{- end }}
 
 - why: Temporal, for signals, tasks and queries
@@ -274,12 +282,16 @@ ports: [{{ $rule.port | default $port }}]
   ports: [{{ $np.modelDownloads.port }}]
 {{- end }}
 {{- $known := concat (list "gateway" "knowledge" "speaches" "speech" "ollama" "qdrant" "kserve" "postgres" "minio" "temporal" "codec" "setup" "promote") $workers $renderers }}
+{{- $running := concat (list "gateway") $workers $knowledge $jobs $renderers }}
+{{- range $component, $enabled := dict "speaches" $v.speaches.enabled "speech" $v.embeddedSpeech.enabled "ollama" $v.ollama.enabled "qdrant" $v.qdrant.enabled "kserve" $v.kserve.enabled "postgres" $v.postgres.enabled "minio" $v.minio.enabled "temporal" $v.temporal.devServer.enabled "codec" $v.codec.enabled "test" $v.tests.enabled }}
+{{- if $enabled }}{{ $running = append $running $component }}{{ end }}
+{{- end }}
 {{- range $np.egress }}
-{{- if not (has .component $known) }}
-- fault: {{ printf "networkPolicy.egress: %q is no component; write one of %s" .component (join ", " $known) | quote }}
+{{- if not (has .component (append $known "*")) }}
+- fault: {{ printf "networkPolicy.egress: %q is no component; write one of %s, or * for all" .component (join ", " $known) | quote }}
 {{- else }}
 - why: {{ .why | default "networkPolicy.egress" | quote }}
-  from: [{{ .component }}]
+  from: {{ ternary $running (list .component) (eq .component "*") | toJson }}
   {{- if .cidr }}
   toPeers: [{ipBlock: {cidr: {{ .cidr | quote }}}}]
   {{- else }}
@@ -317,8 +329,14 @@ ports: [{{ $rule.port | default $port }}]
 {{- end }}
 
 {{- $scaled := dict "gateway.autoscaling" $v.gateway.autoscaling }}
+{{- /* With a key alone KEDA trusts the authorities that it knows; without either it speaks no TLS. */}}
+{{- $tls := and $v.temporal.tls.enabled (not $v.temporal.devServer.enabled) }}
+{{- $deaf := and $tls (not $v.temporal.tls.mutual) (or $v.temporal.tls.existingSecret (not (has "temporal_api_key" $v.secrets.keys))) }}
 {{- range $name, $worker := include "parley.workers" . | fromYaml }}
 {{- $_ := set $scaled (printf "workers.%s.autoscaling" $name) $worker.autoscaling }}
+{{- if and $deaf $worker.autoscaling.enabled (eq $worker.autoscaling.kind "keda") }}
+{{- $faults = append $faults "autoscaling.kind: KEDA asks a Temporal with TLS only with temporal.tls.mutual, or with temporal_api_key where the authority is one that browsers know; set one of them, or write hpa" }}
+{{- end }}
 {{- if and $worker.autoscaling.enabled (has "conversation" $worker.pools) (eq $v.versioning.kind "controller") }}
 {{- $faults = append $faults (printf "workers.%s.autoscaling: with versioning.kind controller each version is scaled by itself; write a WorkerResourceTemplate in extraObjects, and enabled: false here" $name) }}
 {{- end }}

@@ -153,7 +153,7 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .part.priorityClassName }}
+{{- with .part.priorityClassName | default .root.Values.placement.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
 {{- if $gpu }}

@@ -75,6 +75,7 @@ func TestGlobalsReachEverything(t *testing.T) {
 		"placement": map[string]any{
 			"nodeSelector": map[string]any{"example.com/room": "cellar"},
 			"tolerations":  []any{map[string]any{"key": "example.com/room", "operator": "Equal", "value": "cellar", "effect": "NoSchedule"}},
+			"priorityClassName": "shop-floor",
 		},
 		"postgres": map[string]any{"storage": map[string]any{"storageClass": ""}},
 	}
@@ -91,7 +92,7 @@ func TestGlobalsReachEverything(t *testing.T) {
 				text := string(o.YAML)
 				switch o.Kind() {
 				case "Cluster", "InferenceService": // whose pods an operator makes
-					if !strings.Contains(text, "example.com/room") {
+					if !strings.Contains(text, "example.com/room") || !strings.Contains(text, "shop-floor") {
 						t.Errorf("%s: its pods lack placement", o)
 					}
 				}
@@ -120,6 +121,9 @@ func TestGlobalsReachEverything(t *testing.T) {
 				}
 				if !strings.Contains(fmt.Sprint(spec.Tolerations), "example.com/room") {
 					t.Errorf("%s lacks placement.tolerations", w)
+				}
+				if spec.PriorityClassName != "shop-floor" {
+					t.Errorf("%s lacks placement.priorityClassName", w)
 				}
 			}
 		})

@@ -421,7 +421,7 @@ func (v *View) scrapedPorts() map[string][]corev1.ContainerPort {
 	for _, m := range render.Of[*monitoring.ServiceMonitor](v.Rendering) {
 		for _, s := range v.servicesOf(m) {
 			for _, e := range v.endsWithin() {
-				if e.workload == nil || len(s.Spec.Selector) == 0 || !matchesLabels(s.Spec.Selector, e.labels) {
+				if len(s.Spec.Selector) == 0 || !matchesLabels(s.Spec.Selector, e.labels) {
 					continue
 				}
 				for _, p := range s.Spec.Ports {
