@@ -45,6 +45,10 @@ func (c *Config) check(cmd Command, wrong map[string]bool) []Fault {
 	fault(c.LLM == "ollama" && c.Ollama == "", of("llm", "ollama"), "ollama needs the setting ollama, such as http://localhost:11434")
 	fault(c.Embed == "ollama" && c.Ollama == "", of("embed", "ollama"), "ollama needs the setting ollama, such as http://localhost:11434")
 
+	for key, url := range map[string]string{"speech": c.Speech, "llm_url": c.LLMURL} {
+		fault(strings.HasSuffix(strings.TrimSuffix(url, "/"), "/v1"), of(key), "%q: write it without /v1, which is added", url)
+	}
+
 	fault((c.Deployment == "") != (c.BuildID == ""), of("deployment", "build_id"), "deployment and build_id go together: set both, or neither")
 	fault((c.TemporalTLSCert == "") != (c.TemporalTLSKey == ""), of("temporal_tls_cert", "temporal_tls_key"),
 		"temporal_tls_cert and temporal_tls_key go together: set both, or neither")

@@ -110,6 +110,7 @@ func TestTogether(t *testing.T) {
 		"a bare worker":            {cmd: config.Worker, want: []string{"media_token: not set", "speech: not set"}},
 		"a worker that is deaf":    {cmd: config.Worker, environ: needed[2:], args: []string{"--pools", "llm,action"}},
 		"openai without a server":  {cmd: config.Dev, args: []string{"--llm", "openai"}, want: []string{"--llm: openai needs llm_url", "--llm: openai needs llm_model"}},
+		"a path that is added":     {cmd: config.Worker, environ: needed, args: []string{"--llm", "openai", "--llm-model", "m", "--llm-url", "http://vllm:8000/v1/"}, want: []string{"--llm-url: \"http://vllm:8000/v1/\": write it without /v1"}},
 		"openai elsewhere":         {cmd: config.Worker, environ: needed, args: []string{"--llm", "openai", "--pools", "stt"}},
 		"ollama without a server":  {cmd: config.Dev, environ: []string{"PARLEY_LLM=ollama", "PARLEY_EMBED=ollama", "PARLEY_OLLAMA="}, want: []string{"PARLEY_EMBED: ollama needs", "PARLEY_LLM: ollama needs"}},
 		"one token for two doors":  {cmd: config.Gateway, environ: append(slices.Clone(needed), "PARLEY_STAFF_TOKEN=0123456789abcdeF", "PARLEY_EVENTS_TOKEN=0123456789abcdeF"), want: []string{"PARLEY_STAFF_TOKEN: it is the same as events_token"}},

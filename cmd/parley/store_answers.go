@@ -243,11 +243,18 @@ func matches(pattern *regexp.Regexp, like string) func(string) error {
 
 var (
 	checkRegistry = matches(registryName, "harbor.example or harbor.example:5000/library")
-	checkImage    = matches(imageName, "praesenz/avatar:1.4.0")
 	checkVersion  = matches(versionName, "1.2.0")
 	checkLabel    = matches(labelName, "nginx")
 	checkModel    = matches(modelName, "qwen2.5:14b")
 )
+
+// checkImage refuses latest as the chart does: what runs would change by itself.
+func checkImage(s string) error {
+	if !imageName.MatchString(s) || strings.HasSuffix(s, ":latest") {
+		return fmt.Errorf("%q must be an image with a tag that stays what it is, like praesenz/avatar:1.4.0", s)
+	}
+	return nil
+}
 
 func checkTitle(s string) error {
 	if n := len([]rune(s)); n == 0 || n > 80 || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {

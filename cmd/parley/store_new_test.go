@@ -162,7 +162,7 @@ func TestNewStoreTellsEveryFaultAtOnce(t *testing.T) {
 	out, err := newStoreIn(t, dir, "Lindenhof", "--yes", "--title", "a\nb", "--languages", "en,xx,en", "--kiosks", "Door,a=b,a=c", "--template", "qestions",
 		"--time-zone", "Berlin", "--gitops", "flux", "--ci", "jenkins", "--repo", "git", "--ring", "last", "--registry", "https://harbor", "--chart", "parley",
 		"--chart-version", "latest", "--vault", "vault", "--temporal", "temporal", "--llm", "gpt", "--llm-url", "https://llm", "--gpus", "many", "--gpu-taint", "qa",
-		"--ingress-class", "N G", "--avatar-image", "avatar")
+		"--ingress-class", "N G", "--avatar-image", "avatar:latest")
 	if err == nil {
 		t.Fatal("no error\n", out)
 	}
@@ -171,7 +171,7 @@ func TestNewStoreTellsEveryFaultAtOnce(t *testing.T) {
 		`--time-zone: "Berlin"`, `--domain: it is missing`, `--gitops: there is no "flux"`, `--ci: there is no "jenkins"`, `--repo: "git" must be`, `--ring: there is no "last"`,
 		`--registry: "https://harbor"`, `--chart: "parley" must be like oci://`, `--chart-version: "latest"`, `--vault: "vault"`, `--temporal: "temporal" must be HOST:PORT`,
 		`--llm: there is no "gpt"`, `--llm-url: it has no meaning`, `--gpus: "many"`, `--gpu-taint: "qa" must be like praesenz.io/role=qa:NoSchedule`, `--ingress-class: "N G"`,
-		`--avatar-image: "avatar" must be like`,
+		`--avatar-image: "avatar:latest" must be an image with a tag`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %s:\n%v", want, err)

@@ -212,10 +212,10 @@ ports: [{{ $rule.port | default $port }}]
   from: {{ concat (list "gateway") (ternary $llm list $thinks) (ternary (concat $retrieval $knowledge) list $embeds) | uniq | toJson }}
   {{- include "parley.server" (dict "root" $ "address" . "name" "ollama" "setting" "ollama.url") | nindent 2 }}
 {{- end }}
-{{- if eq ($settings.llm | default "auto") "openai" }}
+{{- with ternary $settings.llm_url "" (eq ($settings.llm | default "auto") "openai") }}
 - why: the language model, to think
   from: {{ toJson $llm }}
-  {{- include "parley.server" (dict "root" $ "address" $settings.llm_url "name" "llm" "setting" "config.llm_url") | nindent 2 }}
+  {{- include "parley.server" (dict "root" $ "address" . "name" "llm" "setting" "config.llm_url") | nindent 2 }}
 {{- end }}
 {{- range $service, $url := $settings.action_url | default dict }}
 - why: {{ printf "the action service %s" $service | quote }}
@@ -357,10 +357,12 @@ ports: [{{ $rule.port | default $port }}]
 
 {{- $es := $v.externalSecrets }}
 {{- if $es.enabled }}
+{{- $lost := list }}
 {{- range $v.secrets.keys }}
-{{- if not (or $es.path (get (get $es.remoteRefs . | default dict) "key")) }}
-{{- $faults = append $faults (printf "externalSecrets.path: empty; write where %s and the others are in the store, such as store1/parley, or externalSecrets.remoteRefs.%s.key" . .) }}
+{{- if not (or $es.path (get (get $es.remoteRefs . | default dict) "key")) }}{{ $lost = append $lost . }}{{ end }}
 {{- end }}
+{{- with $lost }}
+{{- $faults = append $faults (printf "externalSecrets.path: empty; write where %s are in the store, such as store1/parley, or a key for each in externalSecrets.remoteRefs" (join ", " .)) }}
 {{- end }}
 {{- if and $es.vault.enabled (not $es.vault.server) }}
 {{- $faults = append $faults "externalSecrets.vault.server: empty; write Vault's address, such as https://vault.example:8200" }}

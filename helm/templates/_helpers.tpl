@@ -160,7 +160,11 @@ priorityClassName: {{ . }}
 {{- with .part.gpu.runtimeClassName }}
 runtimeClassName: {{ . }}
 {{- end }}
-{{- with .part.gpu.claimTemplate }}
+{{- with .part.gpu.claimName }}
+resourceClaims:
+  - name: gpu
+    resourceClaimName: {{ . }}
+{{- else with .part.gpu.claimTemplate }}
 resourceClaims:
   - name: gpu
     resourceClaimTemplateName: {{ . }}
@@ -171,7 +175,7 @@ resourceClaims:
 {{/* parley.resources: a container's resources, with its GPUs: (dict "part" …) */}}
 {{- define "parley.resources" -}}
 {{- $r := deepCopy (.part.resources | default dict) }}
-{{- if and .part.gpu .part.gpu.enabled .part.gpu.claimTemplate }}
+{{- if and .part.gpu .part.gpu.enabled (or .part.gpu.claimName .part.gpu.claimTemplate) }}
 {{- $_ := set $r "claims" (list (dict "name" "gpu")) }}
 {{- else if and .part.gpu .part.gpu.enabled (gt (int .part.gpu.count) 0) }}
 {{- $limits := get $r "limits" | default dict }}
@@ -184,7 +188,7 @@ resourceClaims:
 {{/* parley.strategy: GPU pods never surge, as all GPUs may be taken, nor do those with
      a volume, which is one pod's; the others do. */}}
 {{- define "parley.strategy" -}}
-{{- $gpu := and .part.gpu .part.gpu.enabled (or .part.gpu.claimTemplate (gt (int .part.gpu.count) 0)) }}
+{{- $gpu := and .part.gpu .part.gpu.enabled (or .part.gpu.claimName .part.gpu.claimTemplate (gt (int .part.gpu.count) 0)) }}
 {{- $volume := and .part.persistence .part.persistence.enabled -}}
 type: RollingUpdate
 rollingUpdate:
