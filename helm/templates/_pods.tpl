@@ -293,7 +293,7 @@ spec:
 {{- if not $id }}
 {{- $id = .Values.image.digest | trimPrefix "sha256:" | trunc 16 | default .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
-{{- regexReplaceAll "[^a-zA-Z0-9_.-]" $id "-" }}
+{{- regexReplaceAll "[^a-zA-Z0-9_.-]" $id "-" | trimAll "-_." | trunc 100 }}
 {{- end }}
 
 {{/* parley.deploymentName: the name of the worker deployment in Temporal. A namespace may serve several stores. */}}
