@@ -73,8 +73,8 @@ func TestGlobalsReachEverything(t *testing.T) {
 		"commonLabels":      map[string]any{"example.com/shop": "seventh"},
 		"commonAnnotations": map[string]any{"example.com/contact": "Ada"},
 		"placement": map[string]any{
-			"nodeSelector": map[string]any{"example.com/room": "cellar"},
-			"tolerations":  []any{map[string]any{"key": "example.com/room", "operator": "Equal", "value": "cellar", "effect": "NoSchedule"}},
+			"nodeSelector":      map[string]any{"example.com/room": "cellar"},
+			"tolerations":       []any{map[string]any{"key": "example.com/room", "operator": "Equal", "value": "cellar", "effect": "NoSchedule"}},
 			"priorityClassName": "shop-floor",
 		},
 		"postgres": map[string]any{"storage": map[string]any{"storageClass": ""}},
