@@ -28,7 +28,7 @@ func (c *Config) check(cmd Command, wrong map[string]bool) []Fault {
 	of := func(keys ...string) []string { return keys }
 
 	if cmd == Gateway {
-		fault(c.KioskKey == "", of("kiosk_key"), "%s", missing("kiosk_key", hexKey))
+		fault(c.KioskKey == "", of("kiosk_key"), "%s", missing("kiosk_key", hexKeys))
 	}
 	if cmd == Gateway || cmd == Worker {
 		fault(c.MediaToken == "", of("media_token"), "%s", missing("media_token", token))

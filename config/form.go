@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/hex"
+	"errors"
 	"net"
 	"net/url"
 	"regexp"
@@ -41,9 +42,9 @@ var (
 	// What Temporal takes for a version's two halves, as worker.ValidateVersion has it.
 	deployment = matching("a name of up to 100 of a-z, A-Z, 0-9, '/', '_' and '-' that begins with a letter or digit", "parley-store-17", `^[a-zA-Z0-9][a-zA-Z0-9/_-]{0,99}$`)
 	buildID    = matching("a name of up to 100 of a-z, A-Z, 0-9, '.', '_' and '-' that begins with a letter or digit", "1.4.0", `^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$`)
-	hexKey     = form{"a key of 64 hexadecimal digits or more", "what `openssl rand -hex 32` prints", "", func(s string) bool {
-		b, err := hex.DecodeString(s)
-		return err == nil && len(b) >= 32
+	hexKeys    = form{"a key of 64 hexadecimal digits or more, or several with commas or line ends between them", "what `openssl rand -hex 32` prints", "", func(s string) bool {
+		_, err := Keys(s)
+		return err == nil
 	}}
 	token = form{"a token of 16 characters or more without spaces", "what `openssl rand -hex 16` prints", "", func(s string) bool {
 		return len(s) >= 16 && strings.IndexFunc(s, unicode.IsSpace) < 0
@@ -62,4 +63,21 @@ func isPort(s string, low int) bool {
 
 func isName(s string) bool {
 	return s != "" && len(s) <= 200 && strings.IndexFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) < 0
+}
+
+// Keys reads a setting of keys in hexadecimal, each of at least 32 bytes, with
+// commas or white space between them.
+func Keys(s string) ([][]byte, error) {
+	var keys [][]byte
+	for _, text := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		key, err := hex.DecodeString(text)
+		if err != nil || len(key) < 32 {
+			return nil, errors.New("a key must be at least 64 hexadecimal digits; make one with `openssl rand -hex 32`")
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("no key; make one with `openssl rand -hex 32`")
+	}
+	return keys, nil
 }

@@ -40,7 +40,9 @@ type Config struct {
 	// need not hide it; default: Addr does.
 	MetricsAddr string
 
-	Key        []byte // of the kiosks' tokens (HS256), at least 32 bytes
+	// Keys of the kiosks' tokens (HS256), at least 32 bytes each: the first makes them,
+	// all open them, so that a key can be replaced while kiosks still hold the old.
+	Keys       [][]byte
 	MediaToken string // the bearer token that workers present, at least 16 characters
 
 	Temporal Temporal
@@ -154,7 +156,10 @@ func New(cfg Config) (*Gateway, error) {
 			errs = append(errs, errors.New("gateway: "+problem))
 		}
 	}
-	need(len(cfg.Key) >= 32, "Key: needs at least 32 bytes, from a random source")
+	need(len(cfg.Keys) > 0, "Keys: is empty; pass a key of at least 32 bytes, from a random source")
+	for _, key := range cfg.Keys {
+		need(len(key) >= 32, "Keys: each needs at least 32 bytes, from a random source")
+	}
 	need(len(cfg.MediaToken) >= minToken, "MediaToken: needs at least 16 characters, from a random source")
 	need(cfg.Temporal != nil, "Temporal: is missing; pass a client")
 	need(cfg.Plan != nil, "Plan: is missing; pass where a kiosk's plan comes from")
@@ -201,7 +206,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, meters: m, keys: keys{cfg.Key},
+		cfg: cfg, log: cfg.Logger, meters: m, keys: keys(cfg.Keys),
 		ctx: ctx, cancel: cancel, dead: make(chan error, 3),
 		sessions: map[string]*session{}, kiosks: map[string]*session{},
 		conns: map[*conn]struct{}{}, watches: map[string]*watch{},

@@ -168,7 +168,7 @@ func startGateway(t testing.TB, change func(*Config)) *bench {
 	}
 	b := &bench{temporal: newStubTemporal(), registry: reg}
 	cfg := Config{
-		Addr: "127.0.0.1:0", MediaAddr: "127.0.0.1:0", Key: []byte(testKey), MediaToken: testToken,
+		Addr: "127.0.0.1:0", MediaAddr: "127.0.0.1:0", Keys: [][]byte{[]byte(testKey)}, MediaToken: testToken,
 		Temporal: b.temporal, Metrics: m, Registry: reg, Logger: slog.New(slog.DiscardHandler),
 		Plan: func(context.Context, string, string) (flow.Plan, map[string]any, error) {
 			return flow.Plan{Flow: "help", Version: "1.0.0"}, map[string]any{"lang": "en"}, nil

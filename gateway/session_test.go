@@ -124,7 +124,7 @@ func inRoom(t *testing.T, f func(t *testing.T, r *room)) {
 		}
 		r := &room{t: t, temporal: newStubTemporal()}
 		r.g, err = New(Config{
-			Key: []byte(testKey), MediaToken: testToken, Temporal: r.temporal, Metrics: m, Registry: reg,
+			Keys: [][]byte{[]byte(testKey)}, MediaToken: testToken, Temporal: r.temporal, Metrics: m, Registry: reg,
 			Logger: slog.New(slog.DiscardHandler),
 			Plan:   func(context.Context, string, string) (flow.Plan, map[string]any, error) { return flow.Plan{}, nil, nil },
 		})

@@ -218,6 +218,40 @@ func TestAKioskResumesAtAnotherGateway(t *testing.T) {
 	}
 }
 
+// A store's key is replaced in two steps, and no kiosk is turned away between them.
+func TestAKeyIsReplaced(t *testing.T) {
+	fresh := []byte(strings.Repeat("n", 32))
+	for name, step := range map[string]struct {
+		keys   [][]byte
+		opened bool
+	}{
+		"both keys": {[][]byte{fresh, []byte(testKey)}, true},
+		"the new":   {[][]byte{fresh}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startGateway(t, func(c *Config) { c.Keys = step.keys })
+			made, err := NewKioskToken(fresh, "s1", "k2", time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for token, opened := range map[string]bool{made: true, kioskToken(t, "s1", "k1"): step.opened} {
+				ws, _, err := dial(b, token)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, message, err := ws.ReadMessage()
+				ws.Close()
+				if opened != (err == nil) || !opened && !websocket.IsCloseError(err, wire.CloseToken) {
+					t.Errorf("%s, %v: %s %v", token, opened, message, err)
+				}
+			}
+		})
+	}
+	if _, err := New(Config{Keys: [][]byte{fresh, []byte("short")}}); err == nil || !strings.Contains(err.Error(), "Keys: each needs at least 32 bytes") {
+		t.Errorf("a short second key: %v", err)
+	}
+}
+
 func TestWhoMayNotConnect(t *testing.T) {
 	b := startGateway(t, func(c *Config) {
 		c.MaxSessions = 1
@@ -451,7 +485,7 @@ func TestMetricsOnAPortOfTheirOwn(t *testing.T) {
 
 func TestNewNamesEveryFault(t *testing.T) {
 	_, err := New(Config{})
-	for _, field := range []string{"Key", "MediaToken", "Temporal", "Plan", "Metrics", "Registry", "Logger"} {
+	for _, field := range []string{"Keys", "MediaToken", "Temporal", "Plan", "Metrics", "Registry", "Logger"} {
 		if err == nil || !strings.Contains(err.Error(), field+":") {
 			t.Errorf("%s is not named: %v", field, err)
 		}

@@ -14,8 +14,9 @@ const (
 	audienceResume = "parley-resume"
 )
 
-// keys makes and opens tokens: HS256 JSON Web Tokens.
-type keys struct{ key []byte }
+// keys make and open tokens, HS256 JSON Web Tokens: the first makes them, all open
+// them.
+type keys [][]byte
 
 type kioskClaims struct {
 	jwt.RegisteredClaims        // Subject is the kiosk
@@ -28,7 +29,7 @@ type resumeClaims struct {
 }
 
 // NewKioskToken makes the token with which a kiosk connects, good for the given
-// time. key is Config.Key.
+// time. key is the first of Config.Keys.
 func NewKioskToken(key []byte, store, kiosk string, good time.Duration) (string, error) {
 	if store == "" || kiosk == "" || good <= 0 {
 		return "", errors.New("kiosk token: store, kiosk and a time to live are needed")
@@ -77,7 +78,7 @@ func (k keys) openResume(token, store, kiosk string) (session string, born time.
 }
 
 func (k keys) sign(c jwt.Claims) (string, error) {
-	t, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(k.key)
+	t, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(k[0])
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -86,7 +87,11 @@ func (k keys) sign(c jwt.Claims) (string, error) {
 
 func (k keys) open(token string, into jwt.Claims, o ...jwt.ParserOption) error {
 	o = append(o, jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithLeeway(5*time.Second))
-	_, err := jwt.ParseWithClaims(token, into, func(*jwt.Token) (any, error) { return k.key, nil }, o...)
+	set := jwt.VerificationKeySet{}
+	for _, key := range k {
+		set.Keys = append(set.Keys, key)
+	}
+	_, err := jwt.ParseWithClaims(token, into, func(*jwt.Token) (any, error) { return set, nil }, o...)
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return errors.New("the token is out of date")

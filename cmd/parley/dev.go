@@ -152,7 +152,7 @@ func dev(ctx context.Context, c *config.Config, logger *slog.Logger, out io.Writ
 		return err
 	}
 	gw, err := gateway.New(gateway.Config{
-		Addr: c.Listen, MediaAddr: c.Media, Key: key, MediaToken: mediaToken,
+		Addr: c.Listen, MediaAddr: c.Media, Keys: [][]byte{key}, MediaToken: mediaToken,
 		Store: s.ID, TimeZone: s.TimeZone, StaffToken: string(c.StaffToken), EventsToken: string(c.EventsToken),
 		Temporal: temporal, Plan: plans(s, logger), About: about(s),
 		Probe: probe(c, index), Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"),

@@ -35,7 +35,7 @@ func TestMetricsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := gateway.New(gateway.Config{
-		Key: make([]byte, 32), MediaToken: strings.Repeat("m", 16), Temporal: struct{ gateway.Temporal }{},
+		Keys: [][]byte{make([]byte, 32)}, MediaToken: strings.Repeat("m", 16), Temporal: struct{ gateway.Temporal }{},
 		Plan:    func(context.Context, string, string) (flow.Plan, map[string]any, error) { return flow.Plan{}, nil, nil },
 		Metrics: meters, Registry: registry, Logger: slog.New(slog.DiscardHandler),
 	}); err != nil {

@@ -35,9 +35,9 @@ present. ` + settingsHelp,
 			if err != nil {
 				return err
 			}
-			key, err := parseSecret("kiosk_key", string(c.KioskKey))
+			keys, err := config.Keys(string(c.KioskKey))
 			if err != nil {
-				return err
+				return fmt.Errorf("kiosk_key: %w", err)
 			}
 			ctx := cmd.Context()
 			s, err := store.Open(c.Store)
@@ -64,7 +64,7 @@ present. ` + settingsHelp,
 			}
 			gw, err := gateway.New(gateway.Config{
 				Addr: c.Listen, MediaAddr: c.Media, AdvertiseMedia: c.AdvertiseMedia, MetricsAddr: c.MetricsListen,
-				Key: key, MediaToken: string(c.MediaToken),
+				Keys: keys, MediaToken: string(c.MediaToken),
 				Store: s.ID, TimeZone: s.TimeZone, StaffToken: string(c.StaffToken), EventsToken: string(c.EventsToken),
 				Temporal: client, Plan: plans(s, logger), About: about(s), Probe: probe(c, index),
 				Page: kiosk.Page(), Media: filepath.Join(s.Dir(), "media"), Metrics: meters, Registry: registry, Logger: logger,
@@ -247,16 +247,15 @@ func tokenCommand() *cobra.Command {
 			if life < time.Minute {
 				return fmt.Errorf("--life %s: must be at least 1m", life)
 			}
-			var key []byte
-			if c.KioskKey != "" {
-				key, err = parseSecret("kiosk_key", string(c.KioskKey))
-			} else {
-				key, err = secret(c.Data, "kiosk.key")
+			keys, err := config.Keys(string(c.KioskKey))
+			if c.KioskKey == "" {
+				keys = make([][]byte, 1)
+				keys[0], err = secret(c.Data, "kiosk.key")
 			}
 			if err != nil {
-				return err
+				return fmt.Errorf("kiosk_key: %w", err)
 			}
-			token, err := gateway.NewKioskToken(key, s.ID, args[0], life)
+			token, err := gateway.NewKioskToken(keys[0], s.ID, args[0], life)
 			if err != nil {
 				return err
 			}

@@ -79,9 +79,9 @@ func secret(data, name string) ([]byte, error) {
 
 // parseSecret reads a key of at least 32 bytes in hexadecimal.
 func parseSecret(from, s string) ([]byte, error) {
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) < 32 {
-		return nil, fmt.Errorf("%s: a key must be at least 64 hexadecimal digits; make one with `openssl rand -hex 32`", from)
+	keys, err := config.Keys(s)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
 	}
-	return b, nil
+	return keys[0], nil
 }

@@ -84,7 +84,7 @@ func enter(t *testing.T, files map[string]string, width, height int64, flags ...
 	}
 	temporal := &stubTemporal{signals: make(chan workflows.Signal, 100)}
 	gw, err := gateway.New(gateway.Config{
-		Addr: "127.0.0.1:0", MediaAddr: "127.0.0.1:0", Key: []byte(key), MediaToken: token,
+		Addr: "127.0.0.1:0", MediaAddr: "127.0.0.1:0", Keys: [][]byte{[]byte(key)}, MediaToken: token,
 		Temporal: temporal, Metrics: meters, Registry: registry, Logger: slog.New(slog.DiscardHandler),
 		Page: kioskpage.Page(), Media: dir,
 		Plan: func(context.Context, string, string) (flow.Plan, map[string]any, error) { return flow.Plan{}, nil, nil },
