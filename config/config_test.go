@@ -197,7 +197,7 @@ func TestSecrets(t *testing.T) {
 func TestKeys(t *testing.T) {
 	a, b := strings.Repeat("0a", 32), strings.Repeat("f1", 40)
 	for text, want := range map[string]int{a: 1, a + "," + b: 2, a + "\n" + b + "\n": 2, "": 0, ",": 0, a + ",f1": 0, a[1:]: 0, a + ";" + b: 0} {
-		keys, err := Keys(text)
+		keys, err := config.Keys(text)
 		if len(keys) != want || (err == nil) != (want > 0) {
 			t.Errorf("%q: %d keys, %v, want %d", text, len(keys), err, want)
 		}
