@@ -382,8 +382,10 @@ ports: [{{ $rule.port | default $port }}]
 {{- end }}
 {{- $pg := $v.postgres }}
 {{- if $pg.enabled }}
-{{- if and (not $pg.image.repository) (semverCompare "<1.35.0-0" .Capabilities.KubeVersion.Version) }}
-{{- $faults = append $faults (printf "postgres.image.repository: Kubernetes %s has no image volumes for pgvector as an extension (1.35 has); write an image of PostgreSQL with pgvector" .Capabilities.KubeVersion.Version) }}
+{{- if not $pg.image.repository }}
+{{- with include "parley.olderThan" (dict "root" $ "version" "1.35") }}
+{{- $faults = append $faults (printf "postgres.image.repository: Kubernetes %s has no image volumes for pgvector as an extension (1.35 has); write an image of PostgreSQL with pgvector" .) }}
+{{- end }}
 {{- end }}
 {{- if and $pg.backup.enabled (not $pg.backup.destinationPath) }}
 {{- $faults = append $faults "postgres.backup.destinationPath: empty; write where backups go, such as s3://backups/store1" }}

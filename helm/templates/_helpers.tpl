@@ -200,3 +200,11 @@ rollingUpdate:
   maxUnavailable: 0
 {{- end }}
 {{- end }}
+
+{{/* parley.olderThan: (dict "root" $ "version" "1.30") → the version of Kubernetes, when it
+     is older. 1.20.0 is what a helm says that was built without any, and renders without a
+     cluster: it tells nothing. That is why Chart.yaml has no kubeVersion. */}}
+{{- define "parley.olderThan" -}}
+{{- $kube := .root.Capabilities.KubeVersion.Version }}
+{{- if and (ne $kube "v1.20.0") (semverCompare (printf "<%s.0-0" .version) $kube) }}{{ $kube }}{{ end }}
+{{- end }}

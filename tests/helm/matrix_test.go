@@ -19,7 +19,7 @@ import (
 	"github.com/praesenz/parley/tests/helm/render"
 )
 
-// kubes are the versions of Kubernetes that the chart is for: its kubeVersion says
+// kubes are the versions of Kubernetes that the chart is for: its validations say
 // from where on, the API's schemas up to where.
 var kubes = []string{"1.30.0", "1.31.0", "1.32.0", "1.33.0", "1.34.0", "1.35.0", "1.36.0"}
 
