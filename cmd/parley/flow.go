@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
@@ -120,10 +121,12 @@ func storeFolder(file string) string {
 // isTerminal reports whether out is a terminal that wants colours
 // (https://no-color.org).
 func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return os.Getenv("NO_COLOR") == "" && atTerminal(out)
+}
+
+// atTerminal reports whether a person is at a stream's other end. Not every device
+// is a terminal: /dev/null is none.
+func atTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
 }

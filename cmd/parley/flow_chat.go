@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -69,7 +68,7 @@ func chat(cmd *cobra.Command, file string, o chatOptions) error {
 		// The store's own time, which the rehearsal takes for UTC.
 		Now: time.Date(now.Year(), now.Month(), now.Day(), now.Hour(), now.Minute(), now.Second(), 0, time.UTC),
 		In:  cmd.InOrStdin(), Out: cmd.OutOrStdout(), Colour: isTerminal(cmd.OutOrStdout()),
-		Echo: !typed(cmd.InOrStdin()),
+		Echo: !atTerminal(cmd.InOrStdin()),
 	}
 	if o.lang != "" && !slices.Contains(plan.Languages.Supported, o.lang) {
 		return fmt.Errorf("--lang: flow %s has no language %q, only %s", plan.Flow, o.lang, strings.Join(plan.Languages.Supported, ", "))
@@ -113,16 +112,6 @@ func chat(cmd *cobra.Command, file string, o chatOptions) error {
 		return fmt.Errorf("--record: %w", err)
 	}
 	return nil
-}
-
-// typed says whether lines are written at a terminal, which shows them.
-func typed(in io.Reader) bool {
-	f, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // givenBy is the first test of a file.

@@ -56,7 +56,7 @@ Like diff it exits with 0 when nothing differs, or nothing does any more, and wi
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := newStore{name: args[0], dir: dir, answers: &a, given: cmd.Flags().Changed, out: cmd.OutOrStdout(), complaints: cmd.ErrOrStderr()}
-			if !yes && isInteractive(cmd.InOrStdin()) {
+			if !yes && atTerminal(cmd.InOrStdin()) {
 				n.ask = &dialogue{bufio.NewReader(cmd.InOrStdin()), cmd.ErrOrStderr()}
 			}
 			for _, file := range take {
@@ -82,16 +82,6 @@ Like diff it exits with 0 when nothing differs, or nothing does any more, and wi
 
 // takeUnchanged is what --write means without a file.
 const takeUnchanged = "unchanged"
-
-// isInteractive reports whether a person can answer.
-func isInteractive(in io.Reader) bool {
-	f, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
 
 // A newStore is one run of store new.
 type newStore struct {

@@ -19,17 +19,23 @@ import (
 
 var updateStores = flag.Bool("update-stores", false, "write testdata/stores anew")
 
-// newStoreIn runs store new in a folder as at a shell, without a terminal.
+// newStoreIn runs store new in a folder as a job of CI does: its input is a device,
+// and no terminal.
 func newStoreIn(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
 	cmd := storeNewCommand()
 	var out bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
-	cmd.SetIn(strings.NewReader(""))
+	nobody, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close()
+	cmd.SetIn(nobody)
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetArgs(append([]string{"--dir", dir}, args...))
-	err := cmd.ExecuteContext(t.Context())
+	err = cmd.ExecuteContext(t.Context())
 	return out.String(), err
 }
 
