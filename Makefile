@@ -45,10 +45,10 @@ bench: packages build ## the bars of docs/architecture.md, as a table
 fuzz: ## every fuzz target for a while (FUZZTIME=2m)
 	@tests/fuzz
 
-generate: ## the chart's README, and the media plane's Go code from media/media.proto (needs protoc)
+generate: ## the chart's README, and Go code from media/media.proto and gateway/pipecat/frames.proto (needs protoc)
 	@cd tests/helm && $(GO) tool helm-docs --chart-search-root ../../helm --sort-values-order file --ignore-non-descriptions
 	@PATH="$(CURDIR)/bin/tools:$$PATH"; cd tools && GOBIN=$(CURDIR)/bin/tools $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc && cd .. && \
-	PATH="$(CURDIR)/bin/tools:$$PATH" protoc --go_out=. --go_opt=module=github.com/praesenz/parley --go-grpc_out=. --go-grpc_opt=module=github.com/praesenz/parley media/media.proto
+	PATH="$(CURDIR)/bin/tools:$$PATH" protoc --go_out=. --go_opt=module=github.com/praesenz/parley --go-grpc_out=. --go-grpc_opt=module=github.com/praesenz/parley media/media.proto gateway/pipecat/frames.proto
 
 kiosk: ## the kiosk page's bundle, from its TypeScript (needs node)
 	@cd kiosk && npm ci --no-audit --no-fund && npm run build

@@ -22,13 +22,14 @@ const maxControl = 512
 
 // buffers lend the memory into which a message is read, so that a kiosk that is
 // silent needs none.
-var buffers = sync.Pool{New: func() any { return new([wire.MaxText + 1]byte) }}
+var buffers = sync.Pool{New: func() any { return new([maxMessage + 1]byte) }}
 
 // A conn is one WebSocket. One goroutine reads, one writes, and serve returns
 // when both have stopped.
 type conn struct {
 	g            *Gateway
 	ws           *websocket.Conn
+	dialect      dialect
 	log          *slog.Logger
 	store, kiosk string
 	about        About
@@ -39,14 +40,15 @@ type conn struct {
 
 	mu      sync.Mutex
 	session *session
+	ready   wire.Out // bot-ready, kept for the client-ready of a kiosk that is unaware
 	queue   []wire.Out
 	code    int // of closing; 0: open
 	reason  string
 }
 
-func newConn(g *Gateway, ws *websocket.Conn, store, kiosk string, about About) *conn {
+func newConn(g *Gateway, ws *websocket.Conn, d dialect, store, kiosk string, about About) *conn {
 	return &conn{
-		g: g, ws: ws, store: store, kiosk: kiosk, about: about,
+		g: g, ws: ws, dialect: d, store: store, kiosk: kiosk, about: about,
 		log:        g.log.With("store", store, "kiosk", kiosk),
 		bell:       make(chan struct{}, 1),
 		frames:     rate.NewLimiter(wire.FramesASecond, wire.FramesASecond),
@@ -64,6 +66,9 @@ func (c *conn) serve(ctx context.Context) {
 		refuse(c.ws, wire.CloseTooMany, err.Error())
 		drop(c.ws)
 		return
+	}
+	if c.dialect.unaware() {
+		s = c.g.takeUp(s)
 	}
 	c.take(s, nil)
 	c.log.Info("kiosk connected", "session", s.id)
@@ -110,9 +115,16 @@ func (c *conn) current() *session {
 	return c.session
 }
 
+func (c *conn) ahead() time.Duration { return c.dialect.ahead() }
+
 // tell queues a message; a kiosk that reads none is closed.
 func (c *conn) tell(m wire.Out) {
 	c.mu.Lock()
+	if _, ok := m.(wire.BotReady); ok && c.dialect.unaware() && c.ready == nil {
+		c.ready = m
+		c.mu.Unlock()
+		return
+	}
 	full := len(c.queue) >= maxControl
 	if !full && c.code == 0 {
 		c.queue = append(c.queue, m)
@@ -162,13 +174,14 @@ func (c *conn) pop() (m wire.Out, code int, reason string) {
 func (c *conn) write(ctx context.Context) {
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
-	due := time.NewTimer(forever)
-	defer due.Stop()
+	later := time.NewTimer(forever)
+	defer later.Stop()
+	var sound wire.Audio
 	var frame []byte
 	for {
 		m, code, reason := c.pop()
 		if m != nil {
-			if !c.send(websocket.TextMessage, wire.Encode(m)) {
+			if !c.send(c.dialect.message(m)) {
 				return
 			}
 			if _, ok := m.(wire.Clear); ok {
@@ -180,10 +193,9 @@ func (c *conn) write(ctx context.Context) {
 			refuse(c.ws, code, reason)
 			return
 		}
-		b, wait := c.current().next(c, time.Now(), frame[:0])
-		if b != nil {
-			frame = b
-			if !c.send(websocket.BinaryMessage, b) {
+		due, wait := c.current().next(c, time.Now(), &sound)
+		if due {
+			if frame = c.dialect.audio(frame[:0], sound); len(frame) > 0 && !c.send(websocket.BinaryMessage, [][]byte{frame}) {
 				return
 			}
 			continue
@@ -192,12 +204,12 @@ func (c *conn) write(ctx context.Context) {
 			continue
 		}
 		if wait >= forever {
-			frame = nil
+			sound.PCM, frame = nil, nil
 		}
-		due.Reset(wait)
+		later.Reset(wait)
 		select {
 		case <-c.bell:
-		case <-due.C:
+		case <-later.C:
 		case <-ping.C:
 			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
 				return
@@ -208,17 +220,20 @@ func (c *conn) write(ctx context.Context) {
 	}
 }
 
-// send writes one message; the reader learns of a failure, because the
-// connection is closed.
-func (c *conn) send(kind int, b []byte) bool {
-	err := c.ws.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if err == nil {
-		err = c.ws.WriteMessage(kind, b)
+// send writes messages; the reader learns of a failure, because the connection is
+// closed.
+func (c *conn) send(kind int, messages [][]byte) bool {
+	for _, b := range messages {
+		err := c.ws.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if err == nil {
+			err = c.ws.WriteMessage(kind, b)
+		}
+		if err != nil {
+			c.ws.Close()
+			return false
+		}
 	}
-	if err != nil {
-		c.ws.Close()
-	}
-	return err == nil
+	return true
 }
 
 // refuse sends a close frame and gives the other side a moment to read it.
@@ -258,12 +273,9 @@ func (c *conn) read() string {
 
 // message reads and does one message. Its error is the connection's.
 func (c *conn) message(kind int, r io.Reader) error {
-	buf := buffers.Get().(*[wire.MaxText + 1]byte)
+	buf := buffers.Get().(*[maxMessage + 1]byte)
 	defer buffers.Put(buf)
-	most, limit := wire.MaxText, c.messages
-	if kind == websocket.BinaryMessage {
-		most, limit = wire.MaxBinary, c.frames
-	}
+	most := c.dialect.limit(kind)
 	n, err := io.ReadFull(r, buf[:most+1])
 	switch {
 	case err == nil:
@@ -273,25 +285,37 @@ func (c *conn) message(kind int, r io.Reader) error {
 	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return err
 	}
+	in, err := c.dialect.read(kind, buf[:n])
+	limit := c.messages
+	if in.sound {
+		limit = c.frames
+	}
 	if !limit.Allow() {
 		c.refuse("rate", &wire.FieldError{Problem: "too many messages; send at most 20 messages and 200 frames a second"}, true)
 		c.close(wire.CloseTooMany, "too many messages")
 		return nil
 	}
-	if kind == websocket.BinaryMessage {
-		c.frame(buf[:n])
-	} else {
-		c.text(buf[:n])
+	switch {
+	case err == errJSON:
+		c.refuse("malformed", errJSON, true)
+		c.close(wire.CloseMalformed, errJSON.Problem)
+	case in.sound:
+		c.hear(in.pcm, err)
+	default:
+		c.do(in.message, err)
 	}
 	return nil
 }
 
-func (c *conn) frame(b []byte) {
+// hear takes a frame of sound, or the error that it was.
+func (c *conn) hear(pcm []byte, err error) {
 	c.g.meters.framesIn.Inc()
-	a, err := wire.DecodeAudio(b)
 	if err == nil {
 		c.settled()
-		if problem := c.current().hear(a.PCM, time.Now()); problem != nil {
+		if problem := c.current().hear(pcm, time.Now()); problem != nil {
+			if c.dialect.unaware() {
+				return // what is said between conversations is nobody's business
+			}
 			err = problem
 		}
 	}
@@ -305,8 +329,8 @@ func (c *conn) frame(b []byte) {
 	}
 }
 
-func (c *conn) text(b []byte) {
-	m, err := wire.Decode(b)
+// do does a message, or answers the error that it was.
+func (c *conn) do(m wire.Message, err error) {
 	if fe, ok := errors.AsType[*wire.FieldError](err); ok {
 		c.refuse("malformed", fe, false)
 		return
@@ -317,9 +341,20 @@ func (c *conn) text(b []byte) {
 		return
 	}
 	c.settled()
+	if _, ok := m.Body.(wire.ClientReady); ok && c.dialect.unaware() {
+		c.greet()
+	}
 	if problem := s.take(m, time.Now()); problem != nil {
 		c.refuse("not_now", problem, false)
 	}
+}
+
+// greet tells bot-ready to a kiosk that has said client-ready.
+func (c *conn) greet() {
+	c.mu.Lock()
+	m := c.ready
+	c.mu.Unlock()
+	c.tell(m)
 }
 
 // resume goes on with an earlier session, if this is the first message.

@@ -460,6 +460,22 @@ func (g *Gateway) resume(c *conn, fresh *session, token string) (s *session, kno
 	return s, known, nil
 }
 
+// takeUp gives a connection that cannot resume the session that its kiosk had
+// here last, if that has not ended; else the fresh one that it has.
+func (g *Gateway) takeUp(fresh *session) *session {
+	old := fresh.settled()
+	if old == nil || old.ended() {
+		return fresh
+	}
+	g.mu.Lock()
+	delete(g.sessions, fresh.id)
+	g.kiosks[kioskKey(old.store, old.kiosk)] = old
+	g.mu.Unlock()
+	fresh.end(errReplaced)
+	g.meters.resumes.WithLabelValues("here").Inc()
+	return old
+}
+
 // forget takes a session out of the books.
 func (g *Gateway) forget(s *session) {
 	g.mu.Lock()

@@ -281,40 +281,51 @@ func (k *kiosk) read() {
 	for {
 		kind, b, err := k.ws.ReadMessage()
 		if err != nil {
-			var ce *websocket.CloseError
-			code := -1
-			if errors.As(err, &ce) {
-				code = ce.Code
-			}
-			k.closed <- code
+			k.gone(err)
 			return
 		}
-		now := time.Now()
 		if kind == websocket.TextMessage {
-			m := message{at: now}
-			var env struct {
-				Type string
-				Data json.RawMessage
-			}
-			if err := json.Unmarshal(b, &env); err != nil {
-				panic(err)
-			}
-			m.Type, m.Raw = env.Type, env.Data
-			if m.Type == "server-message" {
-				if err := json.Unmarshal(env.Data, &m.Data); err != nil {
-					panic(err)
-				}
-				m.Raw = m.Data.D
-			}
-			k.inbox <- m
+			k.note(b)
 			continue
 		}
-		f := parseFrame(b)
-		f.at = now
-		k.mu.Lock()
-		k.frames = append(k.frames, f)
-		k.mu.Unlock()
+		k.play(parseFrame(b))
 	}
+}
+
+func (k *kiosk) gone(err error) {
+	var ce *websocket.CloseError
+	code := -1
+	if errors.As(err, &ce) {
+		code = ce.Code
+	}
+	k.closed <- code
+}
+
+// note takes an RTVI message.
+func (k *kiosk) note(b []byte) {
+	m := message{at: time.Now()}
+	var env struct {
+		Type string
+		Data json.RawMessage
+	}
+	if err := json.Unmarshal(b, &env); err != nil {
+		panic(err)
+	}
+	m.Type, m.Raw = env.Type, env.Data
+	if m.Type == "server-message" {
+		if err := json.Unmarshal(env.Data, &m.Data); err != nil {
+			panic(err)
+		}
+		m.Raw = m.Data.D
+	}
+	k.inbox <- m
+}
+
+func (k *kiosk) play(f heardFrame) {
+	f.at = time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.frames = append(k.frames, f)
 }
 
 func parseFrame(b []byte) heardFrame {

@@ -105,7 +105,8 @@ func (g *Gateway) identify(r *http.Request, ws *websocket.Conn) (*conn, int, err
 	if err != nil {
 		return nil, wire.CloseToken, err
 	}
-	if ws.Subprotocol() != wire.Subprotocol {
+	d := speaks(r, ws)
+	if d == nil {
 		return nil, wire.CloseMalformed, errors.New("offer the subprotocol " + wire.Subprotocol)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), aboutTimeout)
@@ -118,7 +119,7 @@ func (g *Gateway) identify(r *http.Request, ws *websocket.Conn) (*conn, int, err
 		g.log.Error("kiosk cannot be described", "store", store, "kiosk", kiosk, "error", err)
 		return nil, wire.CloseRestart, errors.New("the store's configuration cannot be read now")
 	}
-	return newConn(g, ws, store, kiosk, about), 0, nil
+	return newConn(g, ws, d, store, kiosk, about), 0, nil
 }
 
 // token is the kiosk's, from the places where one may be.
@@ -131,7 +132,12 @@ func token(r *http.Request) string {
 			return t
 		}
 	}
-	return r.URL.Query().Get("token")
+	// A stock client appends its token to the address once more when it comes back.
+	all := r.URL.Query()["token"]
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1]
 }
 
 // mayConnect checks where a page comes from; what is no browser has no origin.

@@ -17,7 +17,8 @@ const (
 	// replayable is how much played audio is kept for a kiosk that comes back and
 	// had played less than was thought.
 	replayable = 2 * time.Second
-	// ahead is how far audio is sent before it is played.
+	// ahead is how far audio is sent before it is played to a kiosk that clears
+	// what it has.
 	ahead = time.Second
 	// frameTime is how much audio a frame holds.
 	frameTime = 40 * time.Millisecond
@@ -272,32 +273,35 @@ func (r *response) rewindTo(sample int64, now time.Time) {
 	r.lastSent, r.reported, r.dry = false, false, false
 }
 
-// frame appends the next frame to buf when it is due, else it says when to ask
-// again. upTo is the sample behind which nothing is to be sent.
-func (r *response) frame(now time.Time, upTo int64, buf []byte) ([]byte, time.Duration) {
+// frame gives the next frame when it is due, in a, whose memory it uses; else it
+// says when to ask again. upTo is the sample behind which nothing is to be sent,
+// ahead how long before it is played it is sent.
+func (r *response) frame(now time.Time, upTo int64, ahead time.Duration, a *wire.Audio) (due bool, wait time.Duration) {
 	ready := max(0, min(r.total, upTo)-r.sent)
 	n := min(ready, r.samples(frameTime))
 	last := r.made && r.sent+n == r.total
 	if r.lastSent || n < r.samples(frameTime) && !last && !r.flushable() {
-		return nil, stalledAfter // more audio wakes us
+		return false, stalledAfter // more audio wakes us
 	}
 	at := r.position(now)
 	if early := r.sent + n - at - r.samples(ahead); early > 0 {
-		return nil, r.duration(early) + time.Millisecond
+		return false, r.duration(early) + time.Millisecond
 	}
 	if n == 0 && !last {
-		return nil, stalledAfter
+		return false, stalledAfter
 	}
 	if at == r.sent { // the first frame, or the kiosk has run dry: its clock starts here
 		r.mark, r.marked = r.sent, now
 	}
 	from := (r.sent - r.kept) * 2
-	buf = wire.Audio{Last: last, Response: uint16(r.number), Offset: uint32(r.sent), PCM: r.pcm[from : from+n*2]}.Append(buf)
+	*a = wire.Audio{
+		Last: last, Response: uint16(r.number), Offset: uint32(r.sent), PCM: append(a.PCM[:0], r.pcm[from:from+n*2]...),
+	}
 	r.sent += n
 	r.lastSent = last
 	r.moved = now
 	r.forget(at)
-	return buf, 0
+	return true, 0
 }
 
 // flushable tells that the last segment is complete, so that its end, shorter

@@ -61,6 +61,8 @@ type sink interface {
 	tell(m wire.Out)
 	wake()
 	close(code int, reason string)
+	// ahead is how far audio is sent before it is played.
+	ahead() time.Duration
 }
 
 // An ear follows the microphone while a conversation is under way.
@@ -300,6 +302,13 @@ func (s *session) rejoin(known bool) {
 	}
 }
 
+// ended tells whether nobody can come back to this session.
+func (s *session) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over != nil
+}
+
 // online tells whether a kiosk is connected.
 func (s *session) online() bool {
 	s.mu.Lock()
@@ -348,6 +357,9 @@ func (s *session) show(state string) {
 func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if m.Seq == wire.Next {
+		m.Seq = s.received + 1
+	}
 	if m.Seq > 0 {
 		if m.Seq <= s.received { // sent again: it is on its way to Temporal, or there
 			if m.Seq <= s.durable {
@@ -741,28 +753,28 @@ func (s *session) choose() *response {
 	return next
 }
 
-// next gives the writer of c the next audio frame, in buf, or says how long to
-// wait for one. Without a frame and without a wait, there are messages to be
-// written first.
-func (s *session) next(c sink, now time.Time, buf []byte) ([]byte, time.Duration) {
+// next gives the writer of c the next audio frame, in a, whose memory it uses, or
+// says how long to wait for one. When none is due and there is nothing to wait
+// for, there are messages to be written first.
+func (s *session) next(c sink, now time.Time, a *wire.Audio) (due bool, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c || s.moved {
-		return nil, forever
+		return false, forever
 	}
 	before := s.said
 	r := s.choose()
 	if s.moving && s.moveOn(r, now) {
-		return nil, 0
+		return false, 0
 	}
 	if r == nil {
-		return nil, forever
+		return false, forever
 	}
 	if !r.begun {
 		if !s.begin(r, now) {
-			return nil, forever
+			return false, forever
 		}
-		return nil, 0
+		return false, 0
 	}
 	at := r.position(now)
 	for r.captions < len(r.parts) && r.parts[r.captions].first <= at && r.parts[r.captions].first < r.sent {
@@ -785,22 +797,22 @@ func (s *session) next(c sink, now time.Time, buf []byte) ([]byte, time.Duration
 		s.show(s.after(r))
 	}
 	if s.said != before {
-		return nil, 0
+		return false, 0
 	}
 	upTo := r.total
 	if s.stopAt != nil {
 		upTo = s.stopAt.first + s.stopAt.samples
 	}
-	frame, wait := r.frame(now, upTo, buf)
-	if frame != nil {
+	due, wait = r.frame(now, upTo, c.ahead(), a)
+	if due {
 		s.g.meters.framesOut.Inc()
 		if !s.askedAt.IsZero() {
 			s.g.cfg.Metrics.ResponseTime.WithLabelValues(s.store, s.kiosk).Observe(now.Sub(s.askedAt).Seconds())
 			s.askedAt = time.Time{}
 		}
-		return frame, 0
+		return true, 0
 	}
-	return nil, min(wait, checkPlayback)
+	return false, min(wait, checkPlayback)
 }
 
 // begin starts a response's playback once there is audio to play.

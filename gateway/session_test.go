@@ -57,12 +57,11 @@ func (k *stubSink) close(code int, _ string) {
 // write does what a connection's writer does.
 func (k *stubSink) write() {
 	for {
-		b, wait := k.s.next(k, time.Now(), nil)
-		if b != nil {
-			f := parseFrame(b)
-			f.at = time.Now()
+		var a wire.Audio
+		due, wait := k.s.next(k, time.Now(), &a)
+		if due {
 			k.mu.Lock()
-			k.frames = append(k.frames, f)
+			k.frames = append(k.frames, heardFrame{a, time.Now()})
 			k.mu.Unlock()
 			continue
 		}
@@ -74,6 +73,8 @@ func (k *stubSink) write() {
 		}
 	}
 }
+
+func (k *stubSink) ahead() time.Duration { return ahead }
 
 func (k *stubSink) closedWith() int {
 	k.mu.Lock()

@@ -17,6 +17,18 @@ type Message struct {
 	Body Body
 }
 
+// Next, as a Message's Seq, stands for the number behind the session's last one.
+const Next = -1
+
+// Unnumbered is what a kiosk said that cannot number its messages: each gets the
+// next number as it comes.
+func Unnumbered(b Body) Message {
+	if b.numbered() {
+		return Message{Seq: Next, Body: b}
+	}
+	return Message{Body: b}
+}
+
 // Body is one of the types below.
 type Body interface{ numbered() bool }
 
@@ -100,7 +112,7 @@ func Decode(b []byte) (Message, error) {
 	if env.Label != Label {
 		return Message{}, wrong("label", "must be %q, not %q", Label, clip(env.Label))
 	}
-	body, err := decodeBody(env.Type, env.Data)
+	body, err := DecodeBody(env.Type, env.Data)
 	if err != nil {
 		return Message{}, err
 	}
@@ -117,7 +129,8 @@ func Decode(b []byte) (Message, error) {
 	return Message{Seq: seq, Body: body}, nil
 }
 
-func decodeBody(kind string, data json.RawMessage) (Body, error) {
+// DecodeBody reads the data of a message of a type. The error is a *FieldError.
+func DecodeBody(kind string, data json.RawMessage) (Body, error) {
 	switch kind {
 	case "client-ready":
 		var m ClientReady
