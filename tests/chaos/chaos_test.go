@@ -9,6 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -168,6 +170,7 @@ func TestNothingIsLost(t *testing.T) {
 			violations = append(violations, violation{clean, time.Now(), time.Now(), err.Error()})
 		}
 		inputs += len(c.inputs)
+		c.record(t, lines)
 		violations = append(violations, c.check(lines)...)
 	}
 	t.Logf("%d faults, %d questions, seed %d\n%s", len(blows), inputs, *seed, table(blows, violations))
@@ -178,6 +181,23 @@ func TestNothingIsLost(t *testing.T) {
 		if b.never || b.recovery > bar {
 			t.Errorf("after %s at %s conversations went on %.2fs after it was back; the bar is %s", b.name, b.at.UTC().Format("15:04:05.000"), b.recovery.Seconds(), bar)
 		}
+	}
+}
+
+// record leaves what a customer heard and what the histories say among the
+// test's artifacts.
+func (c *customer) record(t *testing.T, lines []workflows.Line) {
+	t.Helper()
+	var s strings.Builder
+	for _, h := range c.heard {
+		fmt.Fprintf(&s, "%s turn %d, response %d, whole %t: %s\n", h.at.UTC().Format("15:04:05.000"), h.turn, h.response, h.whole, h.text)
+	}
+	s.WriteString("\nThe histories:\n")
+	for _, l := range lines {
+		fmt.Fprintf(&s, "%s %s (%s, cut %t): %s\n", l.By, l.How, l.Step, l.Cut, l.Text)
+	}
+	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), c.kiosk+".txt"), []byte(s.String()), 0o600); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -78,11 +78,14 @@ func (p *process) gone() bool {
 	}
 }
 
+// errEnded tells that a process is gone which nobody has killed.
+var errEnded = errors.New("it has ended by itself")
+
 // await waits until it works.
 func (p *process) await(ctx context.Context) error {
 	return poll(ctx, 20*time.Millisecond, func() error {
 		if p.gone() {
-			return fmt.Errorf("%s has ended by itself; see %s", p.name, p.log)
+			return fmt.Errorf("%s: %w; see %s", p.name, errEnded, p.log)
 		}
 		return p.up(ctx)
 	})
@@ -114,8 +117,8 @@ func poll(ctx context.Context, every time.Duration, try func() error) error {
 	defer tick.Stop()
 	for {
 		err := try()
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, errEnded) {
+			return err
 		}
 		select {
 		case <-tick.C:
