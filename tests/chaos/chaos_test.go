@@ -44,7 +44,7 @@ type fault struct {
 // A blow is a fault that has struck.
 type blow struct {
 	*fault
-	at, back, until time.Time
+	at, back, until time.Time     // until the next one struck
 	recovery        time.Duration // of the slowest customer, from back on
 	never           bool          // somebody did not recover
 }
@@ -135,6 +135,9 @@ func TestNothingIsLost(t *testing.T) {
 		blows = append(blows, b)
 		between(ctx, rng, 0, 4*time.Second)
 		b.at = time.Now()
+		if n := len(blows); n > 1 {
+			blows[n-2].until = b.at
+		}
 		b.strike()
 		between(ctx, rng, b.down[0], b.down[1])
 		up, done := context.WithTimeoutCause(ctx, time.Minute, errors.New("not within a minute"))

@@ -98,14 +98,14 @@ func (c *customer) check(lines []workflows.Line) []violation {
 				fail(kept, "is %d times in the histories", said)
 			}
 			echoed := count(lines, func(l workflows.Line) bool {
-				return l.By == "kiosk" && l.Step == "echo" && strings.Contains(l.Text, in.text)
+				return l.By == "kiosk" && l.Step == "echo" && strings.Contains(l.Text, in.text+".")
 			})
 			if echoed != 1 {
 				fail(answered, "was answered %d times in the histories", echoed)
 			}
 		}
 		if in.done.IsZero() {
-			fail(answered, "the customer heard no whole answer within %s", patience)
+			fail(answered, "the customer did not hear the whole answer")
 			continue
 		}
 		c.checkHeard(in, fail)
