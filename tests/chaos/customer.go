@@ -175,12 +175,13 @@ func (c *customer) ask(ctx context.Context) {
 		in = &input{turn: turn, text: fmt.Sprintf("where are the hammers, number %d", turn)}
 		c.say("send-text", map[string]any{"content": in.text}, in)
 	}
-	answered := c.wait(ctx, patience, func() bool {
-		return c.over > over || c.state == "listening" && len(c.tracks) == 0 && c.heardWhole(turn, lastWords)
+	// They are answered, or asked to say it again, when the kiosk listens.
+	c.wait(ctx, patience, func() bool {
+		return c.over > over || c.state == "listening" && len(c.tracks) == 0 && c.heardWhole(turn, "")
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if answered && c.over == over {
+	if c.heardWhole(turn, lastWords) {
 		in.done = time.Now()
 	}
 	if c.over > over { // a customer begins anew
@@ -210,9 +211,10 @@ func (c *customer) askAloud(ctx context.Context, in *input) bool {
 	return true
 }
 
-// heardWhole tells whether a sentence of a turn was heard; the lock is held.
+// heardWhole tells whether a sentence of a turn was heard, any when text is empty;
+// the lock is held.
 func (c *customer) heardWhole(turn int, text string) bool {
-	return slices.ContainsFunc(c.heard, func(h heard) bool { return h.turn == turn && h.whole && h.text == text })
+	return slices.ContainsFunc(c.heard, func(h heard) bool { return h.turn == turn && h.whole && (text == "" || h.text == text) })
 }
 
 // wait waits until a condition holds, which is asked with the lock held.
