@@ -198,6 +198,9 @@ func (w *Worker) serve(pool activities.Pool, identity string) worker.Worker {
 		},
 	}
 	if pool == activities.PoolConversation {
+		// What waits for a worker that is dead goes to another, or to the one in its
+		// place: a customer is not kept waiting for the SDK's five seconds.
+		options.StickyScheduleToStartTimeout = time.Second
 		options.MaxConcurrentWorkflowTaskExecutionSize = slots
 		options.LocalActivityWorkerOnly = true
 		options.DeploymentOptions = w.version()

@@ -329,6 +329,19 @@ func TestWhoInterruptsIsAnsweredAndNotAsked(t *testing.T) {
 	}
 }
 
+func TestAResponseFollowsItsKioskToAnotherGateway(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.cut = map[int]bool{1: true} // the gateway that the kiosk has left takes it back
+	v.at(500*time.Millisecond, workflows.Signal{Kind: workflows.Joined, Gateway: "gw2:9000"})
+	v.run()
+	if len(v.said) < 3 || v.said[0] != v.said[1] || v.said[1] == v.said[2] {
+		t.Fatalf("the kiosk said %q; want the first response twice, at both gateways", v.said)
+	}
+	if got := v.spoke[1].Place.Gateway; got != "gw2:9000" {
+		t.Errorf("it was said again at %s", got)
+	}
+}
+
 func TestAMessageSentTwiceIsHeardOnce(t *testing.T) {
 	v := newVisit(t, shopPlan(t))
 	v.passages = hammers

@@ -90,6 +90,14 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, err
 			BargeIn: u.bargeIn.Mode, MinWords: u.bargeIn.MinWords, Gesture: u.gesture, Screen: u.screen, Listening: u.listening,
 		})
 
+	place, moved := c.Place, false
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if workflow.Await(ctx, func() bool { return c.Place != place }) == nil && followsKiosk(ctx) {
+			moved = true
+			cut()
+		}
+	})
+
 	var answered activities.GenerateResult
 	var failed error
 	if answer != nil {
@@ -99,6 +107,9 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, err
 	}
 	var said activities.SpeakResult
 	err := voice.Get(ctx, &said)
+	if moved && (err != nil || failed != nil || said.Interrupted) {
+		return spoken{}, activities.Permanent(activities.KindGone, errors.New("the kiosk is at another gateway"))
+	}
 	called := hot != nil && hot.called && c.left == ""
 	if called && temporal.IsCanceledError(err) {
 		err, said.Interrupted = nil, true // nothing of it was heard, as far as the voice could say
@@ -122,6 +133,13 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, err
 		text = answered.Text
 	}
 	return spoken{text: text, heard: said.Heard, cut: said.Interrupted}, nil
+}
+
+// followsKiosk says whether a response is taken to another gateway as soon as its
+// kiosk is there. Conversations that began before this could be wait until the
+// gateway that the kiosk has left gives it up, as their histories say.
+func followsKiosk(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "speech follows the kiosk", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // awaitCut waits for the gateway's word on an interrupted response. What the

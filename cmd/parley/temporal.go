@@ -21,6 +21,8 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/praesenz/parley/config"
 	"github.com/praesenz/parley/metrics"
@@ -194,6 +196,8 @@ func temporalOptions(c *config.Config, registry prometheus.Registerer, logger *s
 	if o.ConnectionOptions.DialOptions, err = payload.DialOptions(keys, logger); err != nil {
 		return o, fmt.Errorf("payload_keys: %w", err)
 	}
+	o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions,
+		grpc.WithConnectParams(reconnect), grpc.WithChainUnaryInterceptor(pollWhenReady))
 	if !c.TemporalTLS {
 		return o, nil
 	}
@@ -222,6 +226,22 @@ func temporalOptions(c *config.Config, registry prometheus.Registerer, logger *s
 		o.Credentials = client.NewAPIKeyStaticCredentials(string(c.TemporalAPIKey))
 	}
 	return o, nil
+}
+
+// reconnect is how soon a Temporal that was away is found again: customers wait.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	MinConnectTimeout: 5 * time.Second,
+}
+
+// pollWhenReady keeps a worker's polls waiting while Temporal is away. Polls that
+// fail make the SDK pause, all of a worker's together and each time for longer: a
+// moment's outage would cost seconds.
+func pollWhenReady(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if method == workflowservice.WorkflowService_PollWorkflowTaskQueue_FullMethodName || method == workflowservice.WorkflowService_PollActivityTaskQueue_FullMethodName {
+		opts = append(opts, grpc.WaitForReady(true))
+	}
+	return invoker(ctx, method, req, reply, cc, opts...)
 }
 
 // dialTemporal connects to a Temporal server and waits until it serves the

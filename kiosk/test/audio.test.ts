@@ -168,6 +168,17 @@ test("responses play one after the other", () => {
   assert.deepEqual(p.takeFinished().map((f) => [f.response, f.ms]), [[1, 200], [2, 300]]);
 });
 
+test("a response whose gateway has died does not hold up the next one", () => {
+  const p = new Playout(48000);
+  p.open(1, 16000);
+  push(p, 1, pcm(sine(500, 16000, 0.2)), false);
+  render(p, 95); // it runs dry
+  p.open(2, 16000);
+  push(p, 2, pcm(sine(500, 16000, 0.3)), true);
+  render(p, 200);
+  assert.deepEqual(p.takeFinished().map((f) => [f.response, f.ms]), [[1, 200], [2, 300]]);
+});
+
 test("audio that is sent again after a reconnect is not heard twice", () => {
   const p = new Playout(48000);
   const audio = pcm(sine(500, 16000, 0.5));

@@ -49,9 +49,14 @@ export class Playout {
   /** outRate is the rate of the audio device. */
   constructor(private readonly outRate: number) {}
 
-  /** Announces a response and its rate; once more after a reconnect changes nothing. */
+  /**
+   * Announces a response and its rate; once more after a reconnect changes nothing.
+   * A gateway begins a response only when those before it are over: what has come of
+   * one whose gateway has died is all that will.
+   */
   open(response: number, rate: number): void {
     if (this.find(response)) return;
+    for (const track of this.tracks) track.complete = true;
     if (this.tracks.length > MAX_WAITING) this.retire(this.tracks.pop()!);
     this.tracks.push({
       response, rate, kernel: this.kernelFor(rate), ring: this.rings.pop() ?? new Float32Array(RING),
