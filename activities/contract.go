@@ -60,6 +60,9 @@ type TranscribeInput struct {
 	Utterance int      `json:"utterance"`
 	Language  string   `json:"language"`           // BCP 47
 	Expected  []string `json:"expected,omitempty"` // phrases that the step waits for; a hint
+	// Since is an earlier utterance that this one goes on with: the transcript
+	// covers both. 0: none.
+	Since int `json:"since,omitempty"`
 }
 
 // TranscribeResult is what was said.
@@ -70,6 +73,15 @@ type TranscribeResult struct {
 	AudioMs    int64   `json:"audio_ms"`
 	NoSpeech   bool    `json:"no_speech,omitempty"` // a noise, or taken back by the gateway
 	Model      string  `json:"model"`
+	// Open: the customer has paused and may go on; what is done with it is a guess
+	// until the turn is committed.
+	Open bool `json:"open,omitempty"`
+	// Ignored says why the gateway did not take it for something said to the kiosk:
+	// noise, backchannel, few_words or echo. Empty: it counts.
+	Ignored string `json:"ignored,omitempty"`
+	// Joins is the utterance before it, when nothing of its answer had been heard:
+	// both want one answer. 0: none.
+	Joins int `json:"joins,omitempty"`
 }
 
 // RetrieveInput is one search in a knowledge collection.
@@ -117,6 +129,11 @@ type GenerateInput struct {
 	Grounded   bool      `json:"grounded,omitempty"`    // only what the passages say
 	Stream     bool      `json:"stream,omitempty"`      // write deltas to the gateway for Speak
 	FirstToken int64     `json:"first_token,omitempty"` // ms; 0: the policy's
+	// After is the utterance that this answers as a guess; see SpeakInput.After.
+	After int `json:"after,omitempty"`
+	// Begun is what an earlier Generate of the same answer has written: the model
+	// goes on behind it.
+	Begun string `json:"begun,omitempty"`
 	// Cover is written before the answer when no token has come after CoverAfter;
 	// of a streamed answer only.
 	Cover string `json:"cover,omitempty"`
@@ -219,8 +236,11 @@ var Gestures = []string{"wave", "nod", "shake", "point", "shrug", "think", "smil
 // the moment the last word is out, without waiting for the workflow.
 type Listening struct {
 	Buttons        []Button `json:"buttons,omitempty"`
-	EndSilenceMs   int64    `json:"end_silence_ms"`
+	EndSilenceMs   int64    `json:"end_silence_ms"` // that ends a turn; of learned and model endpointing, the shortest
 	MaxUtteranceMs int64    `json:"max_utterance_ms"`
+	Endpointing    string   `json:"endpointing,omitempty"`    // fixed (also when empty), learned or model
+	MaxSilenceMs   int64    `json:"max_silence_ms,omitempty"` // the longest, of learned and model
+	PauseMs        int64    `json:"pause_ms,omitempty"`       // the silence after which the answer is guessed at; 0: never
 }
 
 // SpeakInput speaks one response. Text is what to say; when it is empty the
@@ -236,6 +256,21 @@ type SpeakInput struct {
 	Gesture   string     `json:"gesture,omitempty"`   // of the avatar, as it begins
 	Screen    *Screen    `json:"screen,omitempty"`    // shown as it begins
 	Listening *Listening `json:"listening,omitempty"` // set when the kiosk listens next
+	// After is the utterance that this answers as a guess: nothing of it is heard
+	// before the gateway has committed that, and it is cut when the customer goes on
+	// instead. 0: it is no guess.
+	After int `json:"after,omitempty"`
+	// Heard says how much of the response was heard before; nil: nothing was.
+	Heard *Heard `json:"heard,omitempty"`
+}
+
+// Heard is how much of a response was played at another gateway, so that it goes
+// on where it was.
+type Heard struct {
+	PlayedMs int64 `json:"played_ms"`
+	// Segments are the lengths in ms of the first segments, as far as they were
+	// made; those that were played whole are not made again.
+	Segments []int64 `json:"segments,omitempty"`
 }
 
 // SpeakResult is the record of what was said.

@@ -152,7 +152,7 @@ func (s *session) hearUtterance(number uint32, from int) (pcm []byte, ended, dro
 }
 
 // Transcribed shows what was understood.
-func (m *mediaServer) Transcribed(_ context.Context, t *media.Transcript) (*media.Done, error) {
+func (m *mediaServer) Transcribed(_ context.Context, t *media.Transcript) (*media.Verdict, error) {
 	s, err := m.g.find(t.Place)
 	if err != nil {
 		return nil, err
@@ -164,14 +164,14 @@ func (m *mediaServer) Transcribed(_ context.Context, t *media.Transcript) (*medi
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.aside(t.Utterance) {
-		return &media.Done{}, nil
+		return &media.Verdict{}, nil
 	}
 	s.answered = s.answered || t.Text != ""
 	s.tell(wire.UserTranscription{
 		Text: t.Text, Final: true, Timestamp: time.Now().UTC().Format(time.RFC3339Nano), UserID: s.kiosk,
 		Confidence: max(0, min(1, confidence)),
 	})
-	return &media.Done{}, nil
+	return &media.Verdict{}, nil
 }
 
 // Write takes a response's text.

@@ -93,9 +93,12 @@ func (x *Place) GetSession() string {
 }
 
 type HearRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Place         *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
-	Utterance     uint32                 `protobuf:"varint,2,opt,name=utterance,proto3" json:"utterance,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Place     *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
+	Utterance uint32                 `protobuf:"varint,2,opt,name=utterance,proto3" json:"utterance,omitempty"`
+	// An earlier utterance that this one goes on with: its audio comes first. 0:
+	// none. One that is not kept any more is left out.
+	Since         uint32 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,13 +147,23 @@ func (x *HearRequest) GetUtterance() uint32 {
 	return 0
 }
 
+func (x *HearRequest) GetSince() uint32 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 // Sound is 16 kHz PCM16 little-endian mono, or the utterance's end.
 type Sound struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Pcm   []byte                 `protobuf:"bytes,1,opt,name=pcm,proto3" json:"pcm,omitempty"`
 	End   bool                   `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"`
 	// With end: it was a noise, or the kiosk has gone; there is nothing to answer.
-	Dropped       bool `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	Dropped bool `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	// With end: the customer has paused and may still go on, so that the answer is
+	// a guess until the turn is committed.
+	Open          bool `protobuf:"varint,4,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,13 +219,23 @@ func (x *Sound) GetDropped() bool {
 	return false
 }
 
+func (x *Sound) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
+}
+
 type Transcript struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Place         *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
-	Utterance     uint32                 `protobuf:"varint,2,opt,name=utterance,proto3" json:"utterance,omitempty"`
-	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
-	Confidence    float64                `protobuf:"fixed64,4,opt,name=confidence,proto3" json:"confidence,omitempty"`
-	Language      string                 `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Place      *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
+	Utterance  uint32                 `protobuf:"varint,2,opt,name=utterance,proto3" json:"utterance,omitempty"`
+	Text       string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	Confidence float64                `protobuf:"fixed64,4,opt,name=confidence,proto3" json:"confidence,omitempty"`
+	Language   string                 `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
+	// How likely it is that the customer has said all, 0..1, as a turn-completion
+	// model judges it. Absent: none was asked.
+	Complete      *float64 `protobuf:"fixed64,6,opt,name=complete,proto3,oneof" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -282,6 +305,71 @@ func (x *Transcript) GetLanguage() string {
 	return ""
 }
 
+func (x *Transcript) GetComplete() float64 {
+	if x != nil && x.Complete != nil {
+		return *x.Complete
+	}
+	return 0
+}
+
+// Verdict is what an utterance was to the gateway.
+type Verdict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not meant for the kiosk: "noise" (no words in it), "backchannel" ("mhm"),
+	// "few_words" (fewer than a barge-in needs) or "echo" (the kiosk's own voice).
+	// What was being said goes on. Empty: it counts.
+	Ignored string `protobuf:"bytes,1,opt,name=ignored,proto3" json:"ignored,omitempty"`
+	// The utterance before it, when nothing of its answer had been heard yet: both
+	// want one answer. The answer under way is cut. 0: none.
+	Joins         uint32 `protobuf:"varint,2,opt,name=joins,proto3" json:"joins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verdict) Reset() {
+	*x = Verdict{}
+	mi := &file_media_media_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verdict) ProtoMessage() {}
+
+func (x *Verdict) ProtoReflect() protoreflect.Message {
+	mi := &file_media_media_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
+func (*Verdict) Descriptor() ([]byte, []int) {
+	return file_media_media_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Verdict) GetIgnored() string {
+	if x != nil {
+		return x.Ignored
+	}
+	return ""
+}
+
+func (x *Verdict) GetJoins() uint32 {
+	if x != nil {
+		return x.Joins
+	}
+	return 0
+}
+
 type Done struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -290,7 +378,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_media_media_proto_msgTypes[4]
+	mi := &file_media_media_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -302,7 +390,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[4]
+	mi := &file_media_media_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -315,7 +403,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{4}
+	return file_media_media_proto_rawDescGZIP(), []int{5}
 }
 
 type Text struct {
@@ -329,14 +417,17 @@ type Text struct {
 	Delta string `protobuf:"bytes,4,opt,name=delta,proto3" json:"delta,omitempty"`
 	// The last message of a complete text. A stream that ends without it leaves
 	// the response open for the next attempt.
-	Complete      bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// In the first message: the utterance that this answers as a guess; see
+	// Audio.Start.
+	After         uint32 `protobuf:"varint,6,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_media_media_proto_msgTypes[5]
+	mi := &file_media_media_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -348,7 +439,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[5]
+	mi := &file_media_media_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -361,7 +452,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{5}
+	return file_media_media_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Text) GetPlace() *Place {
@@ -399,6 +490,13 @@ func (x *Text) GetComplete() bool {
 	return false
 }
 
+func (x *Text) GetAfter() uint32 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
 type ReadRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Place         *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
@@ -410,7 +508,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_media_media_proto_msgTypes[6]
+	mi := &file_media_media_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -422,7 +520,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[6]
+	mi := &file_media_media_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -435,7 +533,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{6}
+	return file_media_media_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReadRequest) GetPlace() *Place {
@@ -469,7 +567,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_media_media_proto_msgTypes[7]
+	mi := &file_media_media_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +579,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[7]
+	mi := &file_media_media_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +592,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{7}
+	return file_media_media_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Segment) GetIndex() uint32 {
@@ -529,7 +627,7 @@ type Audio struct {
 
 func (x *Audio) Reset() {
 	*x = Audio{}
-	mi := &file_media_media_proto_msgTypes[8]
+	mi := &file_media_media_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +639,7 @@ func (x *Audio) String() string {
 func (*Audio) ProtoMessage() {}
 
 func (x *Audio) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[8]
+	mi := &file_media_media_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +652,7 @@ func (x *Audio) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audio.ProtoReflect.Descriptor instead.
 func (*Audio) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{8}
+	return file_media_media_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Audio) GetPart() isAudio_Part {
@@ -644,17 +742,23 @@ func (*Audio_SegmentEnd) isAudio_Part() {}
 func (*Audio_End) isAudio_Part() {}
 
 type Listening struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Buttons        []*Button              `protobuf:"bytes,1,rep,name=buttons,proto3" json:"buttons,omitempty"`
-	EndSilenceMs   uint32                 `protobuf:"varint,2,opt,name=end_silence_ms,json=endSilenceMs,proto3" json:"end_silence_ms,omitempty"`
-	MaxUtteranceMs uint32                 `protobuf:"varint,3,opt,name=max_utterance_ms,json=maxUtteranceMs,proto3" json:"max_utterance_ms,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Buttons []*Button              `protobuf:"bytes,1,rep,name=buttons,proto3" json:"buttons,omitempty"`
+	// The silence that ends a turn; of "learned" and "model" endpointing, the
+	// shortest one.
+	EndSilenceMs   uint32 `protobuf:"varint,2,opt,name=end_silence_ms,json=endSilenceMs,proto3" json:"end_silence_ms,omitempty"`
+	MaxUtteranceMs uint32 `protobuf:"varint,3,opt,name=max_utterance_ms,json=maxUtteranceMs,proto3" json:"max_utterance_ms,omitempty"`
+	Endpointing    string `protobuf:"bytes,4,opt,name=endpointing,proto3" json:"endpointing,omitempty"`                          // "fixed" (also when empty), "learned" or "model"
+	MaxSilenceMs   uint32 `protobuf:"varint,5,opt,name=max_silence_ms,json=maxSilenceMs,proto3" json:"max_silence_ms,omitempty"` // the longest silence of "learned" and "model"
+	// The silence after which the answer is begun as a guess. 0: no guessing.
+	PauseMs       uint32 `protobuf:"varint,6,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Listening) Reset() {
 	*x = Listening{}
-	mi := &file_media_media_proto_msgTypes[9]
+	mi := &file_media_media_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +770,7 @@ func (x *Listening) String() string {
 func (*Listening) ProtoMessage() {}
 
 func (x *Listening) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[9]
+	mi := &file_media_media_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +783,7 @@ func (x *Listening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listening.ProtoReflect.Descriptor instead.
 func (*Listening) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{9}
+	return file_media_media_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Listening) GetButtons() []*Button {
@@ -703,6 +807,27 @@ func (x *Listening) GetMaxUtteranceMs() uint32 {
 	return 0
 }
 
+func (x *Listening) GetEndpointing() string {
+	if x != nil {
+		return x.Endpointing
+	}
+	return ""
+}
+
+func (x *Listening) GetMaxSilenceMs() uint32 {
+	if x != nil {
+		return x.MaxSilenceMs
+	}
+	return 0
+}
+
+func (x *Listening) GetPauseMs() uint32 {
+	if x != nil {
+		return x.PauseMs
+	}
+	return 0
+}
+
 // Screen is a card beside the avatar. picture and map are files of the store,
 // "media/…"; mark is the id of an element of map.
 type Screen struct {
@@ -720,7 +845,7 @@ type Screen struct {
 
 func (x *Screen) Reset() {
 	*x = Screen{}
-	mi := &file_media_media_proto_msgTypes[10]
+	mi := &file_media_media_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +857,7 @@ func (x *Screen) String() string {
 func (*Screen) ProtoMessage() {}
 
 func (x *Screen) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[10]
+	mi := &file_media_media_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +870,7 @@ func (x *Screen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Screen.ProtoReflect.Descriptor instead.
 func (*Screen) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{10}
+	return file_media_media_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Screen) GetTitle() string {
@@ -807,7 +932,7 @@ type Button struct {
 
 func (x *Button) Reset() {
 	*x = Button{}
-	mi := &file_media_media_proto_msgTypes[11]
+	mi := &file_media_media_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +944,7 @@ func (x *Button) String() string {
 func (*Button) ProtoMessage() {}
 
 func (x *Button) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[11]
+	mi := &file_media_media_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +957,7 @@ func (x *Button) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Button.ProtoReflect.Descriptor instead.
 func (*Button) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{11}
+	return file_media_media_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Button) GetValue() string {
@@ -862,7 +987,7 @@ type Phoneme struct {
 
 func (x *Phoneme) Reset() {
 	*x = Phoneme{}
-	mi := &file_media_media_proto_msgTypes[12]
+	mi := &file_media_media_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +999,7 @@ func (x *Phoneme) String() string {
 func (*Phoneme) ProtoMessage() {}
 
 func (x *Phoneme) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[12]
+	mi := &file_media_media_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +1012,7 @@ func (x *Phoneme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phoneme.ProtoReflect.Descriptor instead.
 func (*Phoneme) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{12}
+	return file_media_media_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Phoneme) GetSymbol() string {
@@ -925,7 +1050,7 @@ type Playback struct {
 
 func (x *Playback) Reset() {
 	*x = Playback{}
-	mi := &file_media_media_proto_msgTypes[13]
+	mi := &file_media_media_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1062,7 @@ func (x *Playback) String() string {
 func (*Playback) ProtoMessage() {}
 
 func (x *Playback) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[13]
+	mi := &file_media_media_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1075,7 @@ func (x *Playback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback.ProtoReflect.Descriptor instead.
 func (*Playback) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{13}
+	return file_media_media_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Playback) GetPart() isPlayback_Part {
@@ -1019,7 +1144,7 @@ type CutRequest struct {
 
 func (x *CutRequest) Reset() {
 	*x = CutRequest{}
-	mi := &file_media_media_proto_msgTypes[14]
+	mi := &file_media_media_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1156,7 @@ func (x *CutRequest) String() string {
 func (*CutRequest) ProtoMessage() {}
 
 func (x *CutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[14]
+	mi := &file_media_media_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1169,7 @@ func (x *CutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CutRequest.ProtoReflect.Descriptor instead.
 func (*CutRequest) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{14}
+	return file_media_media_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CutRequest) GetPlace() *Place {
@@ -1081,7 +1206,7 @@ type Timeline struct {
 
 func (x *Timeline) Reset() {
 	*x = Timeline{}
-	mi := &file_media_media_proto_msgTypes[15]
+	mi := &file_media_media_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1218,7 @@ func (x *Timeline) String() string {
 func (*Timeline) ProtoMessage() {}
 
 func (x *Timeline) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[15]
+	mi := &file_media_media_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1231,7 @@ func (x *Timeline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timeline.ProtoReflect.Descriptor instead.
 func (*Timeline) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{15}
+	return file_media_media_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Timeline) GetSegment() uint32 {
@@ -1192,7 +1317,7 @@ type Cues struct {
 
 func (x *Cues) Reset() {
 	*x = Cues{}
-	mi := &file_media_media_proto_msgTypes[16]
+	mi := &file_media_media_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1329,7 @@ func (x *Cues) String() string {
 func (*Cues) ProtoMessage() {}
 
 func (x *Cues) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[16]
+	mi := &file_media_media_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1342,7 @@ func (x *Cues) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cues.ProtoReflect.Descriptor instead.
 func (*Cues) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{16}
+	return file_media_media_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Cues) GetPlace() *Place {
@@ -1254,7 +1379,7 @@ type Cue struct {
 
 func (x *Cue) Reset() {
 	*x = Cue{}
-	mi := &file_media_media_proto_msgTypes[17]
+	mi := &file_media_media_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1391,7 @@ func (x *Cue) String() string {
 func (*Cue) ProtoMessage() {}
 
 func (x *Cue) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[17]
+	mi := &file_media_media_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1404,7 @@ func (x *Cue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cue.ProtoReflect.Descriptor instead.
 func (*Cue) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{17}
+	return file_media_media_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Cue) GetAtMs() uint32 {
@@ -1311,24 +1436,31 @@ func (x *Cue) GetGesture() string {
 }
 
 type Audio_Start struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Place         *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
-	Response      uint32                 `protobuf:"varint,2,opt,name=response,proto3" json:"response,omitempty"`
-	SampleRate    uint32                 `protobuf:"varint,3,opt,name=sample_rate,json=sampleRate,proto3" json:"sample_rate,omitempty"`
-	BargeIn       string                 `protobuf:"bytes,4,opt,name=barge_in,json=bargeIn,proto3" json:"barge_in,omitempty"` // "speech", "hotword" or "none"
-	MinWords      uint32                 `protobuf:"varint,5,opt,name=min_words,json=minWords,proto3" json:"min_words,omitempty"`
-	Listening     *Listening             `protobuf:"bytes,6,opt,name=listening,proto3" json:"listening,omitempty"` // set when the kiosk listens next
-	Voice         string                 `protobuf:"bytes,7,opt,name=voice,proto3" json:"voice,omitempty"`
-	Language      string                 `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
-	Gesture       string                 `protobuf:"bytes,9,opt,name=gesture,proto3" json:"gesture,omitempty"` // of the avatar as the response begins; empty: none
-	Screen        *Screen                `protobuf:"bytes,10,opt,name=screen,proto3" json:"screen,omitempty"`  // shown as the response begins; absent: see docs/kiosk-protocol.md
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Place      *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
+	Response   uint32                 `protobuf:"varint,2,opt,name=response,proto3" json:"response,omitempty"`
+	SampleRate uint32                 `protobuf:"varint,3,opt,name=sample_rate,json=sampleRate,proto3" json:"sample_rate,omitempty"`
+	BargeIn    string                 `protobuf:"bytes,4,opt,name=barge_in,json=bargeIn,proto3" json:"barge_in,omitempty"` // "speech", "hotword" or "none"
+	MinWords   uint32                 `protobuf:"varint,5,opt,name=min_words,json=minWords,proto3" json:"min_words,omitempty"`
+	Listening  *Listening             `protobuf:"bytes,6,opt,name=listening,proto3" json:"listening,omitempty"` // set when the kiosk listens next
+	Voice      string                 `protobuf:"bytes,7,opt,name=voice,proto3" json:"voice,omitempty"`
+	Language   string                 `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
+	Gesture    string                 `protobuf:"bytes,9,opt,name=gesture,proto3" json:"gesture,omitempty"` // of the avatar as the response begins; empty: none
+	Screen     *Screen                `protobuf:"bytes,10,opt,name=screen,proto3" json:"screen,omitempty"`  // shown as the response begins; absent: see docs/kiosk-protocol.md
+	// The utterance that this answers as a guess: nothing of it is heard before
+	// that is committed, and it is ABORTED when the customer goes on instead. 0,
+	// or an utterance that this gateway does not know: there is nothing to wait for.
+	After uint32 `protobuf:"varint,11,opt,name=after,proto3" json:"after,omitempty"`
+	// How much of the response the kiosk had played at another gateway, in ms:
+	// playing goes on there.
+	FromMs        uint32 `protobuf:"varint,12,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Audio_Start) Reset() {
 	*x = Audio_Start{}
-	mi := &file_media_media_proto_msgTypes[18]
+	mi := &file_media_media_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1472,7 @@ func (x *Audio_Start) String() string {
 func (*Audio_Start) ProtoMessage() {}
 
 func (x *Audio_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[18]
+	mi := &file_media_media_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1485,7 @@ func (x *Audio_Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audio_Start.ProtoReflect.Descriptor instead.
 func (*Audio_Start) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{8, 0}
+	return file_media_media_proto_rawDescGZIP(), []int{9, 0}
 }
 
 func (x *Audio_Start) GetPlace() *Place {
@@ -1426,19 +1558,36 @@ func (x *Audio_Start) GetScreen() *Screen {
 	return nil
 }
 
+func (x *Audio_Start) GetAfter() uint32 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *Audio_Start) GetFromMs() uint32 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
 type Audio_SegmentAudio struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Index uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	Text  string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// Empty when the voice gives no times.
-	Phonemes      []*Phoneme `protobuf:"bytes,3,rep,name=phonemes,proto3" json:"phonemes,omitempty"`
+	Phonemes []*Phoneme `protobuf:"bytes,3,rep,name=phonemes,proto3" json:"phonemes,omitempty"`
+	// How long it is, in ms, when its audio is not sent because all of it was
+	// played at another gateway. 0: the audio follows.
+	HeardMs       uint32 `protobuf:"varint,4,opt,name=heard_ms,json=heardMs,proto3" json:"heard_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Audio_SegmentAudio) Reset() {
 	*x = Audio_SegmentAudio{}
-	mi := &file_media_media_proto_msgTypes[19]
+	mi := &file_media_media_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1599,7 @@ func (x *Audio_SegmentAudio) String() string {
 func (*Audio_SegmentAudio) ProtoMessage() {}
 
 func (x *Audio_SegmentAudio) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[19]
+	mi := &file_media_media_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1612,7 @@ func (x *Audio_SegmentAudio) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audio_SegmentAudio.ProtoReflect.Descriptor instead.
 func (*Audio_SegmentAudio) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{8, 1}
+	return file_media_media_proto_rawDescGZIP(), []int{9, 1}
 }
 
 func (x *Audio_SegmentAudio) GetIndex() uint32 {
@@ -1487,6 +1636,13 @@ func (x *Audio_SegmentAudio) GetPhonemes() []*Phoneme {
 	return nil
 }
 
+func (x *Audio_SegmentAudio) GetHeardMs() uint32 {
+	if x != nil {
+		return x.HeardMs
+	}
+	return 0
+}
+
 type Playback_Ready struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FromSegment   uint32                 `protobuf:"varint,1,opt,name=from_segment,json=fromSegment,proto3" json:"from_segment,omitempty"`
@@ -1496,7 +1652,7 @@ type Playback_Ready struct {
 
 func (x *Playback_Ready) Reset() {
 	*x = Playback_Ready{}
-	mi := &file_media_media_proto_msgTypes[20]
+	mi := &file_media_media_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1664,7 @@ func (x *Playback_Ready) String() string {
 func (*Playback_Ready) ProtoMessage() {}
 
 func (x *Playback_Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[20]
+	mi := &file_media_media_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1677,7 @@ func (x *Playback_Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback_Ready.ProtoReflect.Descriptor instead.
 func (*Playback_Ready) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{13, 0}
+	return file_media_media_proto_rawDescGZIP(), []int{14, 0}
 }
 
 func (x *Playback_Ready) GetFromSegment() uint32 {
@@ -1541,7 +1697,7 @@ type Playback_Progress struct {
 
 func (x *Playback_Progress) Reset() {
 	*x = Playback_Progress{}
-	mi := &file_media_media_proto_msgTypes[21]
+	mi := &file_media_media_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1709,7 @@ func (x *Playback_Progress) String() string {
 func (*Playback_Progress) ProtoMessage() {}
 
 func (x *Playback_Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[21]
+	mi := &file_media_media_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1722,7 @@ func (x *Playback_Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback_Progress.ProtoReflect.Descriptor instead.
 func (*Playback_Progress) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{13, 1}
+	return file_media_media_proto_rawDescGZIP(), []int{14, 1}
 }
 
 func (x *Playback_Progress) GetPlayedMs() uint32 {
@@ -1596,7 +1752,7 @@ type Playback_Ended struct {
 
 func (x *Playback_Ended) Reset() {
 	*x = Playback_Ended{}
-	mi := &file_media_media_proto_msgTypes[22]
+	mi := &file_media_media_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1764,7 @@ func (x *Playback_Ended) String() string {
 func (*Playback_Ended) ProtoMessage() {}
 
 func (x *Playback_Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_media_media_proto_msgTypes[22]
+	mi := &file_media_media_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1777,7 @@ func (x *Playback_Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback_Ended.ProtoReflect.Descriptor instead.
 func (*Playback_Ended) Descriptor() ([]byte, []int) {
-	return file_media_media_proto_rawDescGZIP(), []int{13, 2}
+	return file_media_media_proto_rawDescGZIP(), []int{14, 2}
 }
 
 func (x *Playback_Ended) GetPlayedMs() uint32 {
@@ -1668,14 +1824,16 @@ const file_media_media_proto_rawDesc = "" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x14\n" +
 	"\x05kiosk\x18\x02 \x01(\tR\x05kiosk\x12\"\n" +
 	"\fconversation\x18\x03 \x01(\tR\fconversation\x12\x18\n" +
-	"\asession\x18\x04 \x01(\tR\asession\"Y\n" +
+	"\asession\x18\x04 \x01(\tR\asession\"o\n" +
 	"\vHearRequest\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1c\n" +
-	"\tutterance\x18\x02 \x01(\rR\tutterance\"E\n" +
+	"\tutterance\x18\x02 \x01(\rR\tutterance\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\rR\x05since\"Y\n" +
 	"\x05Sound\x12\x10\n" +
 	"\x03pcm\x18\x01 \x01(\fR\x03pcm\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\bR\x03end\x12\x18\n" +
-	"\adropped\x18\x03 \x01(\bR\adropped\"\xa8\x01\n" +
+	"\adropped\x18\x03 \x01(\bR\adropped\x12\x12\n" +
+	"\x04open\x18\x04 \x01(\bR\x04open\"\xd6\x01\n" +
 	"\n" +
 	"Transcript\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1c\n" +
@@ -1684,28 +1842,34 @@ const file_media_media_proto_rawDesc = "" +
 	"\n" +
 	"confidence\x18\x04 \x01(\x01R\n" +
 	"confidence\x12\x1a\n" +
-	"\blanguage\x18\x05 \x01(\tR\blanguage\"\x06\n" +
-	"\x04Done\"\x96\x01\n" +
+	"\blanguage\x18\x05 \x01(\tR\blanguage\x12\x1f\n" +
+	"\bcomplete\x18\x06 \x01(\x01H\x00R\bcomplete\x88\x01\x01B\v\n" +
+	"\t_complete\"9\n" +
+	"\aVerdict\x12\x18\n" +
+	"\aignored\x18\x01 \x01(\tR\aignored\x12\x14\n" +
+	"\x05joins\x18\x02 \x01(\rR\x05joins\"\x06\n" +
+	"\x04Done\"\xac\x01\n" +
 	"\x04Text\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1a\n" +
 	"\bresponse\x18\x02 \x01(\rR\bresponse\x12\x12\n" +
 	"\x04keep\x18\x03 \x01(\x04R\x04keep\x12\x14\n" +
 	"\x05delta\x18\x04 \x01(\tR\x05delta\x12\x1a\n" +
-	"\bcomplete\x18\x05 \x01(\bR\bcomplete\"k\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x14\n" +
+	"\x05after\x18\x06 \x01(\rR\x05after\"k\n" +
 	"\vReadRequest\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1a\n" +
 	"\bresponse\x18\x02 \x01(\rR\bresponse\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\rR\x04from\"3\n" +
 	"\aSegment\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xa5\x05\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xf0\x05\n" +
 	"\x05Audio\x124\n" +
 	"\x05start\x18\x01 \x01(\v2\x1c.parley.media.v1.Audio.StartH\x00R\x05start\x12?\n" +
 	"\asegment\x18\x02 \x01(\v2#.parley.media.v1.Audio.SegmentAudioH\x00R\asegment\x12\x12\n" +
 	"\x03pcm\x18\x03 \x01(\fH\x00R\x03pcm\x12!\n" +
 	"\vsegment_end\x18\x04 \x01(\bH\x00R\n" +
 	"segmentEnd\x12\x12\n" +
-	"\x03end\x18\x05 \x01(\bH\x00R\x03end\x1a\xe1\x02\n" +
+	"\x03end\x18\x05 \x01(\bH\x00R\x03end\x1a\x90\x03\n" +
 	"\x05Start\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1a\n" +
 	"\bresponse\x18\x02 \x01(\rR\bresponse\x12\x1f\n" +
@@ -1718,16 +1882,22 @@ const file_media_media_proto_rawDesc = "" +
 	"\blanguage\x18\b \x01(\tR\blanguage\x12\x18\n" +
 	"\agesture\x18\t \x01(\tR\agesture\x12/\n" +
 	"\x06screen\x18\n" +
-	" \x01(\v2\x17.parley.media.v1.ScreenR\x06screen\x1an\n" +
+	" \x01(\v2\x17.parley.media.v1.ScreenR\x06screen\x12\x14\n" +
+	"\x05after\x18\v \x01(\rR\x05after\x12\x17\n" +
+	"\afrom_ms\x18\f \x01(\rR\x06fromMs\x1a\x89\x01\n" +
 	"\fSegmentAudio\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x124\n" +
-	"\bphonemes\x18\x03 \x03(\v2\x18.parley.media.v1.PhonemeR\bphonemesB\x06\n" +
-	"\x04part\"\x8e\x01\n" +
+	"\bphonemes\x18\x03 \x03(\v2\x18.parley.media.v1.PhonemeR\bphonemes\x12\x19\n" +
+	"\bheard_ms\x18\x04 \x01(\rR\aheardMsB\x06\n" +
+	"\x04part\"\xf1\x01\n" +
 	"\tListening\x121\n" +
 	"\abuttons\x18\x01 \x03(\v2\x17.parley.media.v1.ButtonR\abuttons\x12$\n" +
 	"\x0eend_silence_ms\x18\x02 \x01(\rR\fendSilenceMs\x12(\n" +
-	"\x10max_utterance_ms\x18\x03 \x01(\rR\x0emaxUtteranceMs\"\xb7\x01\n" +
+	"\x10max_utterance_ms\x18\x03 \x01(\rR\x0emaxUtteranceMs\x12 \n" +
+	"\vendpointing\x18\x04 \x01(\tR\vendpointing\x12$\n" +
+	"\x0emax_silence_ms\x18\x05 \x01(\rR\fmaxSilenceMs\x12\x19\n" +
+	"\bpause_ms\x18\x06 \x01(\rR\apauseMs\"\xb7\x01\n" +
 	"\x06Screen\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x18\n" +
@@ -1783,10 +1953,10 @@ const file_media_media_proto_rawDesc = "" +
 	"\x05at_ms\x18\x01 \x01(\rR\x04atMs\x12\x16\n" +
 	"\x06viseme\x18\x02 \x01(\tR\x06viseme\x12\x16\n" +
 	"\x06weight\x18\x03 \x01(\x02R\x06weight\x12\x18\n" +
-	"\agesture\x18\x04 \x01(\tR\agesture2\xc0\x03\n" +
+	"\agesture\x18\x04 \x01(\tR\agesture2\xc3\x03\n" +
 	"\x05Media\x12>\n" +
-	"\x04Hear\x12\x1c.parley.media.v1.HearRequest\x1a\x16.parley.media.v1.Sound0\x01\x12A\n" +
-	"\vTranscribed\x12\x1b.parley.media.v1.Transcript\x1a\x15.parley.media.v1.Done\x127\n" +
+	"\x04Hear\x12\x1c.parley.media.v1.HearRequest\x1a\x16.parley.media.v1.Sound0\x01\x12D\n" +
+	"\vTranscribed\x12\x1b.parley.media.v1.Transcript\x1a\x18.parley.media.v1.Verdict\x127\n" +
 	"\x05Write\x12\x15.parley.media.v1.Text\x1a\x15.parley.media.v1.Done(\x01\x12@\n" +
 	"\x04Read\x12\x1c.parley.media.v1.ReadRequest\x1a\x18.parley.media.v1.Segment0\x01\x12=\n" +
 	"\x04Play\x12\x16.parley.media.v1.Audio\x1a\x19.parley.media.v1.Playback(\x010\x01\x129\n" +
@@ -1805,66 +1975,67 @@ func file_media_media_proto_rawDescGZIP() []byte {
 	return file_media_media_proto_rawDescData
 }
 
-var file_media_media_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_media_media_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_media_media_proto_goTypes = []any{
 	(*Place)(nil),              // 0: parley.media.v1.Place
 	(*HearRequest)(nil),        // 1: parley.media.v1.HearRequest
 	(*Sound)(nil),              // 2: parley.media.v1.Sound
 	(*Transcript)(nil),         // 3: parley.media.v1.Transcript
-	(*Done)(nil),               // 4: parley.media.v1.Done
-	(*Text)(nil),               // 5: parley.media.v1.Text
-	(*ReadRequest)(nil),        // 6: parley.media.v1.ReadRequest
-	(*Segment)(nil),            // 7: parley.media.v1.Segment
-	(*Audio)(nil),              // 8: parley.media.v1.Audio
-	(*Listening)(nil),          // 9: parley.media.v1.Listening
-	(*Screen)(nil),             // 10: parley.media.v1.Screen
-	(*Button)(nil),             // 11: parley.media.v1.Button
-	(*Phoneme)(nil),            // 12: parley.media.v1.Phoneme
-	(*Playback)(nil),           // 13: parley.media.v1.Playback
-	(*CutRequest)(nil),         // 14: parley.media.v1.CutRequest
-	(*Timeline)(nil),           // 15: parley.media.v1.Timeline
-	(*Cues)(nil),               // 16: parley.media.v1.Cues
-	(*Cue)(nil),                // 17: parley.media.v1.Cue
-	(*Audio_Start)(nil),        // 18: parley.media.v1.Audio.Start
-	(*Audio_SegmentAudio)(nil), // 19: parley.media.v1.Audio.SegmentAudio
-	(*Playback_Ready)(nil),     // 20: parley.media.v1.Playback.Ready
-	(*Playback_Progress)(nil),  // 21: parley.media.v1.Playback.Progress
-	(*Playback_Ended)(nil),     // 22: parley.media.v1.Playback.Ended
+	(*Verdict)(nil),            // 4: parley.media.v1.Verdict
+	(*Done)(nil),               // 5: parley.media.v1.Done
+	(*Text)(nil),               // 6: parley.media.v1.Text
+	(*ReadRequest)(nil),        // 7: parley.media.v1.ReadRequest
+	(*Segment)(nil),            // 8: parley.media.v1.Segment
+	(*Audio)(nil),              // 9: parley.media.v1.Audio
+	(*Listening)(nil),          // 10: parley.media.v1.Listening
+	(*Screen)(nil),             // 11: parley.media.v1.Screen
+	(*Button)(nil),             // 12: parley.media.v1.Button
+	(*Phoneme)(nil),            // 13: parley.media.v1.Phoneme
+	(*Playback)(nil),           // 14: parley.media.v1.Playback
+	(*CutRequest)(nil),         // 15: parley.media.v1.CutRequest
+	(*Timeline)(nil),           // 16: parley.media.v1.Timeline
+	(*Cues)(nil),               // 17: parley.media.v1.Cues
+	(*Cue)(nil),                // 18: parley.media.v1.Cue
+	(*Audio_Start)(nil),        // 19: parley.media.v1.Audio.Start
+	(*Audio_SegmentAudio)(nil), // 20: parley.media.v1.Audio.SegmentAudio
+	(*Playback_Ready)(nil),     // 21: parley.media.v1.Playback.Ready
+	(*Playback_Progress)(nil),  // 22: parley.media.v1.Playback.Progress
+	(*Playback_Ended)(nil),     // 23: parley.media.v1.Playback.Ended
 }
 var file_media_media_proto_depIdxs = []int32{
 	0,  // 0: parley.media.v1.HearRequest.place:type_name -> parley.media.v1.Place
 	0,  // 1: parley.media.v1.Transcript.place:type_name -> parley.media.v1.Place
 	0,  // 2: parley.media.v1.Text.place:type_name -> parley.media.v1.Place
 	0,  // 3: parley.media.v1.ReadRequest.place:type_name -> parley.media.v1.Place
-	18, // 4: parley.media.v1.Audio.start:type_name -> parley.media.v1.Audio.Start
-	19, // 5: parley.media.v1.Audio.segment:type_name -> parley.media.v1.Audio.SegmentAudio
-	11, // 6: parley.media.v1.Listening.buttons:type_name -> parley.media.v1.Button
-	11, // 7: parley.media.v1.Screen.buttons:type_name -> parley.media.v1.Button
-	20, // 8: parley.media.v1.Playback.ready:type_name -> parley.media.v1.Playback.Ready
-	21, // 9: parley.media.v1.Playback.progress:type_name -> parley.media.v1.Playback.Progress
-	22, // 10: parley.media.v1.Playback.ended:type_name -> parley.media.v1.Playback.Ended
+	19, // 4: parley.media.v1.Audio.start:type_name -> parley.media.v1.Audio.Start
+	20, // 5: parley.media.v1.Audio.segment:type_name -> parley.media.v1.Audio.SegmentAudio
+	12, // 6: parley.media.v1.Listening.buttons:type_name -> parley.media.v1.Button
+	12, // 7: parley.media.v1.Screen.buttons:type_name -> parley.media.v1.Button
+	21, // 8: parley.media.v1.Playback.ready:type_name -> parley.media.v1.Playback.Ready
+	22, // 9: parley.media.v1.Playback.progress:type_name -> parley.media.v1.Playback.Progress
+	23, // 10: parley.media.v1.Playback.ended:type_name -> parley.media.v1.Playback.Ended
 	0,  // 11: parley.media.v1.CutRequest.place:type_name -> parley.media.v1.Place
-	12, // 12: parley.media.v1.Timeline.phonemes:type_name -> parley.media.v1.Phoneme
+	13, // 12: parley.media.v1.Timeline.phonemes:type_name -> parley.media.v1.Phoneme
 	0,  // 13: parley.media.v1.Cues.place:type_name -> parley.media.v1.Place
-	17, // 14: parley.media.v1.Cues.cues:type_name -> parley.media.v1.Cue
+	18, // 14: parley.media.v1.Cues.cues:type_name -> parley.media.v1.Cue
 	0,  // 15: parley.media.v1.Audio.Start.place:type_name -> parley.media.v1.Place
-	9,  // 16: parley.media.v1.Audio.Start.listening:type_name -> parley.media.v1.Listening
-	10, // 17: parley.media.v1.Audio.Start.screen:type_name -> parley.media.v1.Screen
-	12, // 18: parley.media.v1.Audio.SegmentAudio.phonemes:type_name -> parley.media.v1.Phoneme
+	10, // 16: parley.media.v1.Audio.Start.listening:type_name -> parley.media.v1.Listening
+	11, // 17: parley.media.v1.Audio.Start.screen:type_name -> parley.media.v1.Screen
+	13, // 18: parley.media.v1.Audio.SegmentAudio.phonemes:type_name -> parley.media.v1.Phoneme
 	1,  // 19: parley.media.v1.Media.Hear:input_type -> parley.media.v1.HearRequest
 	3,  // 20: parley.media.v1.Media.Transcribed:input_type -> parley.media.v1.Transcript
-	5,  // 21: parley.media.v1.Media.Write:input_type -> parley.media.v1.Text
-	6,  // 22: parley.media.v1.Media.Read:input_type -> parley.media.v1.ReadRequest
-	8,  // 23: parley.media.v1.Media.Play:input_type -> parley.media.v1.Audio
-	14, // 24: parley.media.v1.Media.Cut:input_type -> parley.media.v1.CutRequest
-	16, // 25: parley.media.v1.Media.Perform:input_type -> parley.media.v1.Cues
+	6,  // 21: parley.media.v1.Media.Write:input_type -> parley.media.v1.Text
+	7,  // 22: parley.media.v1.Media.Read:input_type -> parley.media.v1.ReadRequest
+	9,  // 23: parley.media.v1.Media.Play:input_type -> parley.media.v1.Audio
+	15, // 24: parley.media.v1.Media.Cut:input_type -> parley.media.v1.CutRequest
+	17, // 25: parley.media.v1.Media.Perform:input_type -> parley.media.v1.Cues
 	2,  // 26: parley.media.v1.Media.Hear:output_type -> parley.media.v1.Sound
-	4,  // 27: parley.media.v1.Media.Transcribed:output_type -> parley.media.v1.Done
-	4,  // 28: parley.media.v1.Media.Write:output_type -> parley.media.v1.Done
-	7,  // 29: parley.media.v1.Media.Read:output_type -> parley.media.v1.Segment
-	13, // 30: parley.media.v1.Media.Play:output_type -> parley.media.v1.Playback
-	4,  // 31: parley.media.v1.Media.Cut:output_type -> parley.media.v1.Done
-	15, // 32: parley.media.v1.Media.Perform:output_type -> parley.media.v1.Timeline
+	4,  // 27: parley.media.v1.Media.Transcribed:output_type -> parley.media.v1.Verdict
+	5,  // 28: parley.media.v1.Media.Write:output_type -> parley.media.v1.Done
+	8,  // 29: parley.media.v1.Media.Read:output_type -> parley.media.v1.Segment
+	14, // 30: parley.media.v1.Media.Play:output_type -> parley.media.v1.Playback
+	5,  // 31: parley.media.v1.Media.Cut:output_type -> parley.media.v1.Done
+	16, // 32: parley.media.v1.Media.Perform:output_type -> parley.media.v1.Timeline
 	26, // [26:33] is the sub-list for method output_type
 	19, // [19:26] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
@@ -1877,14 +2048,15 @@ func file_media_media_proto_init() {
 	if File_media_media_proto != nil {
 		return
 	}
-	file_media_media_proto_msgTypes[8].OneofWrappers = []any{
+	file_media_media_proto_msgTypes[3].OneofWrappers = []any{}
+	file_media_media_proto_msgTypes[9].OneofWrappers = []any{
 		(*Audio_Start_)(nil),
 		(*Audio_Segment)(nil),
 		(*Audio_Pcm)(nil),
 		(*Audio_SegmentEnd)(nil),
 		(*Audio_End)(nil),
 	}
-	file_media_media_proto_msgTypes[13].OneofWrappers = []any{
+	file_media_media_proto_msgTypes[14].OneofWrappers = []any{
 		(*Playback_Ready_)(nil),
 		(*Playback_Progress_)(nil),
 		(*Playback_Ended_)(nil),
@@ -1895,7 +2067,7 @@ func file_media_media_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_media_media_proto_rawDesc), len(file_media_media_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

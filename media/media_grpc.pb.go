@@ -38,8 +38,10 @@ type MediaClient interface {
 	// Hear gives an utterance's audio, from its first sample, live while it is
 	// spoken. NOT_FOUND: the session is not here, or the utterance is too old.
 	Hear(ctx context.Context, in *HearRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Sound], error)
-	// Transcribed shows what was understood, as a caption.
-	Transcribed(ctx context.Context, in *Transcript, opts ...grpc.CallOption) (*Done, error)
+	// Transcribed tells the gateway what was understood: a caption, and what it
+	// decides by whether an utterance was meant for the kiosk. The verdict is the
+	// gateway's, because it knows what was being heard at that moment.
+	Transcribed(ctx context.Context, in *Transcript, opts ...grpc.CallOption) (*Verdict, error)
 	// Write takes a response's text as the model makes it. The answer comes when
 	// the stream is closed. ABORTED: the response was cut; stop the model.
 	Write(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Text, Done], error)
@@ -88,9 +90,9 @@ func (c *mediaClient) Hear(ctx context.Context, in *HearRequest, opts ...grpc.Ca
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Media_HearClient = grpc.ServerStreamingClient[Sound]
 
-func (c *mediaClient) Transcribed(ctx context.Context, in *Transcript, opts ...grpc.CallOption) (*Done, error) {
+func (c *mediaClient) Transcribed(ctx context.Context, in *Transcript, opts ...grpc.CallOption) (*Verdict, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Done)
+	out := new(Verdict)
 	err := c.cc.Invoke(ctx, Media_Transcribed_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -173,8 +175,10 @@ type MediaServer interface {
 	// Hear gives an utterance's audio, from its first sample, live while it is
 	// spoken. NOT_FOUND: the session is not here, or the utterance is too old.
 	Hear(*HearRequest, grpc.ServerStreamingServer[Sound]) error
-	// Transcribed shows what was understood, as a caption.
-	Transcribed(context.Context, *Transcript) (*Done, error)
+	// Transcribed tells the gateway what was understood: a caption, and what it
+	// decides by whether an utterance was meant for the kiosk. The verdict is the
+	// gateway's, because it knows what was being heard at that moment.
+	Transcribed(context.Context, *Transcript) (*Verdict, error)
 	// Write takes a response's text as the model makes it. The answer comes when
 	// the stream is closed. ABORTED: the response was cut; stop the model.
 	Write(grpc.ClientStreamingServer[Text, Done]) error
@@ -207,7 +211,7 @@ type UnimplementedMediaServer struct{}
 func (UnimplementedMediaServer) Hear(*HearRequest, grpc.ServerStreamingServer[Sound]) error {
 	return status.Error(codes.Unimplemented, "method Hear not implemented")
 }
-func (UnimplementedMediaServer) Transcribed(context.Context, *Transcript) (*Done, error) {
+func (UnimplementedMediaServer) Transcribed(context.Context, *Transcript) (*Verdict, error) {
 	return nil, status.Error(codes.Unimplemented, "method Transcribed not implemented")
 }
 func (UnimplementedMediaServer) Write(grpc.ClientStreamingServer[Text, Done]) error {

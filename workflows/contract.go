@@ -79,6 +79,7 @@ const (
 	Typed         Kind = "typed"          // Text
 	Touched       Kind = "touched"        // Text is the value of the button
 	Interrupted   Kind = "interrupted"    // Response was cut at PlayedMs
+	Committed     Kind = "committed"      // the customer has said all of Utterance
 )
 
 // KioskGone is the Reason of a Left that the gateway itself tells: the kiosk was
@@ -97,11 +98,17 @@ type Signal struct {
 	Seq       int64     `json:"seq,omitempty"`
 	At        time.Time `json:"at"`
 	Utterance int       `json:"utterance,omitempty"`
-	Response  int       `json:"response,omitempty"`
-	PlayedMs  int64     `json:"played_ms,omitempty"`
-	Text      string    `json:"text,omitempty"`
-	Language  string    `json:"language,omitempty"` // of Joined: the page's choice, BCP 47
-	Reason    string    `json:"reason,omitempty"`   // of Left
+	// Continues, of SpeechStarted: the utterance that was not committed yet and
+	// that the customer goes on with. What was guessed from it is void.
+	Continues int `json:"continues,omitempty"`
+	// Response and PlayedMs say how much of a response was heard. Of Joined: what
+	// the kiosk had played of the last one when it lost its gateway. Of
+	// SpeechStarted: the response that it was said over.
+	Response int    `json:"response,omitempty"`
+	PlayedMs int64  `json:"played_ms,omitempty"`
+	Text     string `json:"text,omitempty"`
+	Language string `json:"language,omitempty"` // of Joined: the page's choice, BCP 47
+	Reason   string `json:"reason,omitempty"`   // of Left
 }
 
 // Status answers StatusQuery.

@@ -240,9 +240,9 @@ func (g *Gateway) Hear(_ *media.HearRequest, s grpc.ServerStreamingServer[media.
 }
 
 // Transcribed implements the media plane.
-func (g *Gateway) Transcribed(_ context.Context, t *media.Transcript) (*media.Done, error) {
+func (g *Gateway) Transcribed(_ context.Context, t *media.Transcript) (*media.Verdict, error) {
 	g.update(func() { g.captions = append(g.captions, t) })
-	return &media.Done{}, nil
+	return &media.Verdict{}, nil
 }
 
 // Write implements the media plane.
