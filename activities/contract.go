@@ -134,9 +134,6 @@ type GenerateInput struct {
 	// Begun is what an earlier Generate of the same answer has written: the model
 	// goes on behind it.
 	Begun string `json:"begun,omitempty"`
-	// Cover is written before the answer when no token has come after CoverAfter;
-	// of a streamed answer only.
-	Cover string `json:"cover,omitempty"`
 	// Schema is the JSON Schema of the answer, which is then one JSON value; of an
 	// answer that is not streamed.
 	Schema json.RawMessage `json:"schema,omitempty"`
@@ -260,6 +257,9 @@ type SpeakInput struct {
 	// before the gateway has committed that, and it is cut when the customer goes on
 	// instead. 0: it is no guess.
 	After int `json:"after,omitempty"`
+	// Cover is spoken first when the text has no sentence yet after CoverAfter, be
+	// it that the model is slow or that no worker is free to ask it.
+	Cover string `json:"cover,omitempty"`
 	// Heard says how much of the response was heard before; nil: nothing was.
 	Heard *Heard `json:"heard,omitempty"`
 }

@@ -179,11 +179,7 @@ func (s *stage) result(arg any, got answer) (any, error) {
 		} else {
 			result.Text = asText(got.value)
 		}
-		text := result.Text
-		if in.Cover != "" && got.after > activities.CoverAfter {
-			text = in.Cover + " " + text
-		}
-		s.generated[in.Response] = text
+		s.generated[in.Response] = result.Text
 		return result, nil
 	case activities.UnderstandInput:
 		result, _ := got.value.(activities.UnderstandResult)
@@ -199,10 +195,16 @@ func (s *stage) voice(ctx workflow.Context, in activities.SpeakInput) (activitie
 	text := in.Text
 	if text == "" {
 		written := func() bool { _, ok := s.generated[in.Response]; return ok }
-		if err := workflow.Await(ctx, written); err != nil {
+		inTime, err := workflow.AwaitWithTimeout(ctx, activities.CoverAfter, written)
+		if err == nil {
+			err = workflow.Await(ctx, written)
+		}
+		if err != nil {
 			return activities.SpeakResult{}, err
 		}
-		text = s.generated[in.Response]
+		if text = s.generated[in.Response]; !inTime && in.Cover != "" {
+			text = in.Cover + " " + text
+		}
 	}
 	// One voice: what is still being said is said first.
 	if err := workflow.Await(ctx, func() bool { return s.current == nil }); err != nil {

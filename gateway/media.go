@@ -283,7 +283,16 @@ func (m *mediaServer) Read(req *media.ReadRequest, stream grpc.ServerStreamingSe
 	if err != nil {
 		return err
 	}
+	if len(req.Cover) > maxSegmentText {
+		return invalid("cover: has %d bytes; send at most %d", len(req.Cover), maxSegmentText)
+	}
+	cover := cover{phrase: req.Cover, after: time.Duration(req.CoverAfterMs) * time.Millisecond, began: time.Now()}
+	late := time.NewTimer(forever)
+	defer late.Stop()
 	for at := req.From; ; {
+		if wait := s.cover(req.Response, &cover, time.Now()); wait > 0 {
+			late.Reset(wait)
+		}
 		texts, complete, more, err := s.readText(req.Response, at)
 		if err != nil {
 			return err
@@ -299,10 +308,51 @@ func (m *mediaServer) Read(req *media.ReadRequest, stream grpc.ServerStreamingSe
 		}
 		select {
 		case <-more:
+		case <-late.C:
 		case <-stream.Context().Done():
 			return hungUp(stream)
 		}
 	}
+}
+
+// A cover is a phrase that is said when a customer has waited too long for the
+// first sentence of a text.
+type cover struct {
+	phrase string // empty: there is none, or it is settled
+	after  time.Duration
+	began  time.Time
+}
+
+// cover says the phrase when it is due, and otherwise how long to wait before
+// asking again; 0: it is settled.
+func (s *session) cover(number uint32, c *cover, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.responses[number]
+	if c.phrase == "" || r != nil && (r.over || c.after > 0 && (r.written || len(r.segments) > 0)) {
+		c.phrase = ""
+		return 0
+	}
+	if wait := c.after - s.waited(c.began, now); wait > 0 {
+		return wait
+	}
+	if r, err := s.response(number); err == nil {
+		r.cover(c.phrase)
+	}
+	c.phrase = ""
+	return 0
+}
+
+// waited is how long a customer has been waiting for what began to be made at a
+// time: while they speak, and before they have said all, nobody waits.
+func (s *session) waited(began, now time.Time) time.Duration {
+	if s.open != nil {
+		return 0
+	}
+	if s.askedAt.After(began) {
+		began = s.askedAt
+	}
+	return now.Sub(began)
 }
 
 func (s *session) readText(number, from uint32) (texts []string, complete bool, more <-chan struct{}, err error) {

@@ -48,6 +48,7 @@ type response struct {
 	overlap  string // text that a second attempt is expected to write once more
 	written  bool   // complete
 	segments []string
+	covered  bool // the first of them covers the wait for the text
 
 	// Audio, as the voice makes it.
 	start   *media.Audio_Start // nil: none yet
@@ -128,7 +129,7 @@ func (r *response) finishText() bool {
 func (r *response) split() bool {
 	found := false
 	for r.taken < len(r.text) {
-		n := nextSegment(string(r.text[r.taken:]), len(r.segments) == 0, r.written)
+		n := nextSegment(string(r.text[r.taken:]), r.taken == 0, r.written)
 		if n == 0 {
 			break
 		}
@@ -140,6 +141,25 @@ func (r *response) split() bool {
 		}
 	}
 	return found
+}
+
+// cover puts a phrase before the text: as segments of its own, so that the text
+// goes on as if nothing were there. It is too late once a segment has its audio.
+func (r *response) cover(phrase string) {
+	if r.covered || len(r.parts) > 0 {
+		return
+	}
+	r.covered = true
+	var segments []string
+	for phrase != "" {
+		n := nextSegment(phrase, false, true)
+		if s := strings.Join(strings.Fields(phrase[:n]), " "); speakable(s) {
+			segments = append(segments, s)
+		}
+		phrase = phrase[n:]
+	}
+	r.segments = append(segments, r.segments...)
+	r.bell.ring()
 }
 
 // samples and ms convert between time and the response's samples.

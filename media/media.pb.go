@@ -498,10 +498,15 @@ func (x *Text) GetAfter() uint32 {
 }
 
 type ReadRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Place         *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
-	Response      uint32                 `protobuf:"varint,2,opt,name=response,proto3" json:"response,omitempty"`
-	From          uint32                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"` // the first segment wanted
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Place    *Place                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
+	Response uint32                 `protobuf:"varint,2,opt,name=response,proto3" json:"response,omitempty"`
+	From     uint32                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"` // the first segment wanted
+	// A phrase that covers the wait for the text: once the customer has waited for
+	// cover_after_ms and there is no segment yet, it is the first. 0 ms: it was
+	// that at another gateway, and is so here as long as nothing has been made.
+	Cover         string `protobuf:"bytes,4,opt,name=cover,proto3" json:"cover,omitempty"`
+	CoverAfterMs  uint32 `protobuf:"varint,5,opt,name=cover_after_ms,json=coverAfterMs,proto3" json:"cover_after_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +558,20 @@ func (x *ReadRequest) GetResponse() uint32 {
 func (x *ReadRequest) GetFrom() uint32 {
 	if x != nil {
 		return x.From
+	}
+	return 0
+}
+
+func (x *ReadRequest) GetCover() string {
+	if x != nil {
+		return x.Cover
+	}
+	return ""
+}
+
+func (x *ReadRequest) GetCoverAfterMs() uint32 {
+	if x != nil {
+		return x.CoverAfterMs
 	}
 	return 0
 }
@@ -1855,11 +1874,13 @@ const file_media_media_proto_rawDesc = "" +
 	"\x04keep\x18\x03 \x01(\x04R\x04keep\x12\x14\n" +
 	"\x05delta\x18\x04 \x01(\tR\x05delta\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x14\n" +
-	"\x05after\x18\x06 \x01(\rR\x05after\"k\n" +
+	"\x05after\x18\x06 \x01(\rR\x05after\"\xa7\x01\n" +
 	"\vReadRequest\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1a\n" +
 	"\bresponse\x18\x02 \x01(\rR\bresponse\x12\x12\n" +
-	"\x04from\x18\x03 \x01(\rR\x04from\"3\n" +
+	"\x04from\x18\x03 \x01(\rR\x04from\x12\x14\n" +
+	"\x05cover\x18\x04 \x01(\tR\x05cover\x12$\n" +
+	"\x0ecover_after_ms\x18\x05 \x01(\rR\fcoverAfterMs\"3\n" +
 	"\aSegment\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\"\xf0\x05\n" +

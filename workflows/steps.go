@@ -105,12 +105,13 @@ func (c *conversation) generate(ctx workflow.Context, j job) error {
 
 	policy := c.bargeIn()
 	if g.Speak == "stream" {
+		u := utterance{answer: &in, gesture: g.Avatar, bargeIn: policy, run: j.Run}
 		if j.Run.Cover != "" {
-			if in.Cover, err = c.prompt(j.Run.Cover, nil); err != nil {
+			if u.cover, err = c.prompt(j.Run.Cover, nil); err != nil {
 				return err
 			}
 		}
-		said, err := c.speak(ctx, utterance{answer: &in, gesture: g.Avatar, bargeIn: policy, run: j.Run})
+		said, err := c.speak(ctx, u)
 		if err != nil {
 			return err
 		}

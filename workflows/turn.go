@@ -19,6 +19,7 @@ import (
 type utterance struct {
 	text      string                    // given; or
 	answer    *activities.GenerateInput // to be generated while it is spoken
+	cover     string                    // of the wait for the answer
 	gesture   string
 	screen    *activities.Screen
 	bargeIn   flow.BargeIn
@@ -86,7 +87,7 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, err
 	}
 	voice := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, work{step: step, part: "speak", note: c.step().Note}), activities.Speak,
 		activities.SpeakInput{
-			Place: c.Place, Response: n, Step: step, Text: u.text, Language: c.Language,
+			Place: c.Place, Response: n, Step: step, Text: u.text, Cover: u.cover, Language: c.Language,
 			BargeIn: u.bargeIn.Mode, MinWords: u.bargeIn.MinWords, Gesture: u.gesture, Screen: u.screen, Listening: u.listening,
 		})
 

@@ -40,8 +40,7 @@ func New(model Model, gateways *media.Client, log *slog.Logger) *Generator {
 
 // Progress is what a heartbeat carries, for a second attempt to go on from.
 type Progress struct {
-	Text    string `json:"text"`              // of the answer so far
-	Covered string `json:"covered,omitempty"` // what was written before it, to cover the wait
+	Text string `json:"text"` // of the answer so far
 }
 
 // Generate answers one question. A response that is cut ends it early with the
@@ -51,7 +50,7 @@ type Progress struct {
 func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
 	started := time.Now()
 	earlier := begun(ctx)
-	a := answer{text: earlier.Text, covered: earlier.Covered, joint: earlier.Text != ""}
+	a := answer{text: earlier.Text, joint: earlier.Text != ""}
 	defer session.Beat(ctx, func() any { return a.soFar() })()
 
 	max := in.MaxTokens
@@ -82,15 +81,10 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	var out *writer
 	if in.Stream {
 		var err error
-		if out, err = g.open(thinking, cancel, in, len(earlier.Covered)+len(earlier.Text)); err != nil {
+		if out, err = g.open(thinking, cancel, in, len(earlier.Text)); err != nil {
 			return activities.GenerateResult{}, err
 		}
 		defer out.abandon()
-		if in.Cover != "" {
-			// What fails here fails the answer's own writing too.
-			slow := time.AfterFunc(activities.CoverAfter, func() { _ = a.cover(out, in.Cover) })
-			defer slow.Stop()
-		}
 	}
 
 	tooSlow := time.AfterFunc(limit, func() {
@@ -195,10 +189,9 @@ func begun(ctx context.Context) Progress {
 
 // An answer is the text so far; the activity adds to it and heartbeats read it.
 type answer struct {
-	mu      sync.Mutex
-	text    string
-	covered string
-	joint   bool // a blank is missing between what an earlier attempt left and the rest
+	mu    sync.Mutex
+	text  string
+	joint bool // a blank is missing between what an earlier attempt left and the rest
 }
 
 // write appends what the filter let through and writes it.
@@ -213,19 +206,8 @@ func (a *answer) write(out *writer, spoken string) error {
 	return out.write(spoken)
 }
 
-// cover writes the phrase that covers the wait, unless the wait is over.
-func (a *answer) cover(out *writer, phrase string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.text != "" || a.covered != "" {
-		return nil
-	}
-	a.covered = phrase + " "
-	return out.write(a.covered)
-}
-
 func (a *answer) soFar() Progress {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return Progress{Text: a.text, Covered: a.covered}
+	return Progress{Text: a.text}
 }

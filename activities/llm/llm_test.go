@@ -103,31 +103,6 @@ func TestGenerateStreams(t *testing.T) {
 	}
 }
 
-func TestASlowModelIsCovered(t *testing.T) {
-	for _, tc := range []struct {
-		name    string
-		wait    time.Duration
-		written string
-	}{
-		{"slow", activities.CoverAfter + 300*time.Millisecond, "One moment. Hammers are in aisle four."},
-		{"fast", 0, "Hammers are in aisle four."},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			s := newScene(t, stub.GatewayConfig{}, stub.Config{FirstToken: tc.wait})
-			got, err := s.run(activities.GenerateInput{Question: "Where are hammers?", Stream: true, Cover: "One moment."})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.Text != "Hammers are in aisle four." {
-				t.Errorf("answer %q", got.Text)
-			}
-			if text, complete := s.gateway.Text(); text != tc.written || !complete {
-				t.Errorf("written %q, complete %t", text, complete)
-			}
-		})
-	}
-}
-
 func TestTheModelIsTold(t *testing.T) {
 	s := newScene(t, stub.GatewayConfig{}, stub.Config{})
 	_, err := s.run(activities.GenerateInput{

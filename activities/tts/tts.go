@@ -263,7 +263,10 @@ func unlessOver(ctx context.Context, err error) error {
 // read passes the response's segments on as they become complete. It closes
 // segments only when the text is complete.
 func (r *response) read(ctx context.Context, segments chan<- *media.Segment) error {
-	stream, err := r.gateway.Read(ctx, &media.ReadRequest{Place: session.Place(r.in.Place), Response: uint32(r.in.Response)})
+	stream, err := r.gateway.Read(ctx, &media.ReadRequest{
+		Place: session.Place(r.in.Place), Response: uint32(r.in.Response),
+		Cover: r.in.Cover, CoverAfterMs: uint32(activities.CoverAfter.Milliseconds()),
+	})
 	if err != nil {
 		return session.Err(ctx, "read the response", err)
 	}

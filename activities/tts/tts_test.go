@@ -127,7 +127,10 @@ func TestSpeakReadsWhatAModelWrites(t *testing.T) {
 			s.gateway.Preset("Aisle 4. Bay 2.", true)
 		}
 	}()
-	got, err := s.run(activities.SpeakInput{Language: "de-AT"})
+	got, err := s.run(activities.SpeakInput{Language: "de-AT", Cover: "One moment."})
+	if r := s.gateway.LastRead(); r.GetCover() != "One moment." || r.GetCoverAfterMs() != 700 {
+		t.Errorf("Speak reads by %v", r)
+	}
 	if r := s.server.Ended(t.Context(), 2)[1]; r.Fields["model"] != "maker/n" || r.Fields["voice"] != "anna" {
 		t.Errorf("the server was asked for %v", r.Fields)
 	}

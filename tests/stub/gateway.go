@@ -55,8 +55,9 @@ type Gateway struct {
 	text     string
 	complete bool
 	writes   []*media.Text
-	cut      bool // by the customer
-	taken    bool // back, by the conversation
+	read     *media.ReadRequest // the last one
+	cut      bool               // by the customer
+	taken    bool               // back, by the conversation
 	gone     bool
 	captions []*media.Transcript
 	start    *media.Audio_Start
@@ -194,6 +195,13 @@ func (g *Gateway) Writes() []*media.Text {
 	return append([]*media.Text(nil), g.writes...)
 }
 
+// LastRead is the request of the last Read.
+func (g *Gateway) LastRead() *media.ReadRequest {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.read
+}
+
 // TakenBack tells whether the conversation has cut the response.
 func (g *Gateway) TakenBack() bool {
 	g.mu.Lock()
@@ -287,6 +295,7 @@ func (g *Gateway) Write(s grpc.ClientStreamingServer[media.Text, media.Done]) er
 // Read implements the media plane. A segment ends with a full stop, a question
 // or an exclamation mark before a blank.
 func (g *Gateway) Read(r *media.ReadRequest, s grpc.ServerStreamingServer[media.Segment]) error {
+	g.update(func() { g.read = r })
 	for next := int(r.GetFrom()); ; next++ {
 		var segments []string
 		var complete bool
