@@ -261,7 +261,7 @@ func (c *Config) table() []Setting {
 		{Key: "stt_model", into: &c.STTModel, Default: "whisper-1", By: models,
 			Help: "model that transcribes"},
 		{Key: "turn_url", into: &c.TurnURL, By: []Command{Dev, Worker}, form: httpURL,
-			Help: "server of Smart Turn, which judges from the voice whether a customer who pauses has said all, for flows whose endpointing is model: http://HOST:PORT/raw (default: none)"},
+			Help: "server of Smart Turn, which hears whether a customer who pauses has said all: http://HOST:PORT/raw (default: none)"},
 		{Key: "tts_model", into: &c.TTSModel, Default: "tts-1", By: models,
 			Help: "model that speaks"},
 		{Key: "llm", into: &c.LLM, Default: "auto", By: models, oneOf: []string{"auto", "ollama", "openai", "extractive"},
