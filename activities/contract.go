@@ -63,6 +63,9 @@ type TranscribeInput struct {
 	// Since is an earlier utterance that this one goes on with: the transcript
 	// covers both. 0: none.
 	Since int `json:"since,omitempty"`
+	// Endpointing is the Listening's under which it is said: with "model" the
+	// gateway is told, at a pause, how likely it is that the turn is complete.
+	Endpointing string `json:"endpointing,omitempty"`
 }
 
 // TranscribeResult is what was said.

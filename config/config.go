@@ -90,6 +90,7 @@ type Config struct {
 	StopTimeout         time.Duration
 
 	Speech, STTModel, TTSModel string
+	TurnURL                    string
 	SpeechKey                  Secret
 	LLM, LLMURL, LLMModel      string
 	LLMKey                     Secret
@@ -259,6 +260,8 @@ func (c *Config) table() []Setting {
 			Help: "its bearer token"},
 		{Key: "stt_model", into: &c.STTModel, Default: "whisper-1", By: models,
 			Help: "model that transcribes"},
+		{Key: "turn_url", into: &c.TurnURL, By: []Command{Dev, Worker}, form: httpURL,
+			Help: "server of Smart Turn, which hears whether a customer who pauses has said all: http://HOST:PORT/raw (default: none)"},
 		{Key: "tts_model", into: &c.TTSModel, Default: "tts-1", By: models,
 			Help: "model that speaks"},
 		{Key: "llm", into: &c.LLM, Default: "auto", By: models, oneOf: []string{"auto", "ollama", "openai", "extractive"},

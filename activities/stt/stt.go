@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -41,6 +42,9 @@ type Config struct {
 	// it holds no speech and is not transcribed, because Whisper invents words
 	// for silence. 0: -55.
 	NoiseFloor float64
+	// TurnURL is a server of Smart Turn, a model that hears whether a customer who
+	// pauses has said all: "http://localhost:8000/raw". Empty: there is none.
+	TurnURL string
 	// OnTranscribed observes the confidence of every transcript with words in it.
 	OnTranscribed func(store, kiosk string, confidence float64)
 }
@@ -58,6 +62,9 @@ func (c Config) Validate() error {
 	if c.NoiseFloor > 0 {
 		errs = append(errs, fmt.Errorf("stt.noise_floor is %g; write decibels below full scale, for example %d", c.NoiseFloor, DefaultNoiseFloor))
 	}
+	if c.TurnURL != "" {
+		errs = append(errs, modelserver.CheckURL("stt.turn_url", c.TurnURL))
+	}
 	return errors.Join(errs...)
 }
 
@@ -66,6 +73,8 @@ type Transcriber struct {
 	config Config
 	media  *media.Client
 	server *modelserver.Server
+	turns  *modelserver.Server // nil: there is none
+	asking sync.WaitGroup      // for requests to it
 	log    *slog.Logger
 }
 
@@ -80,7 +89,18 @@ func New(config Config, gateways *media.Client, log *slog.Logger) (*Transcriber,
 	if config.NoiseFloor == 0 {
 		config.NoiseFloor = DefaultNoiseFloor
 	}
-	return &Transcriber{config: config, media: gateways, server: modelserver.New(config.BaseURL, config.Key), log: log}, nil
+	t := &Transcriber{config: config, media: gateways, server: modelserver.New(config.BaseURL, config.Key), log: log}
+	if config.TurnURL != "" {
+		t.turns = modelserver.New(config.TurnURL, "")
+	}
+	return t, nil
+}
+
+// Close waits, a second or so, for what a transcript did not wait for. No
+// Transcribe may begin after it. It never fails.
+func (t *Transcriber) Close() error {
+	t.asking.Wait()
+	return nil
 }
 
 // errNothingSaid ends an upload whose audio turned out to hold no speech.
@@ -131,7 +151,7 @@ func (t *Transcriber) Transcribe(ctx context.Context, in activities.TranscribeIn
 // caption shows the customer what was understood. The conversation goes on
 // without it, so a failure is only logged.
 func (t *Transcriber) caption(ctx context.Context, gateway media.MediaClient, in activities.TranscribeInput, r activities.TranscribeResult) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Second, errors.New("the gateway took no caption within 1s"))
+	ctx, cancel := context.WithTimeoutCause(ctx, captionTimeout, errors.New("the gateway took no caption within 1s"))
 	defer cancel()
 	_, err := gateway.Transcribed(ctx, &media.Transcript{
 		Place:      session.Place(in.Place),
@@ -159,6 +179,8 @@ func (t *Transcriber) hear(ctx context.Context, sounds grpc.ServerStreamingClien
 
 	var up *upload
 	var loud meter
+	var turn tail
+	byModel := t.turns != nil && in.Endpointing == ByModel
 	var bytes int64
 	for {
 		sound, err := sounds.Recv()
@@ -177,6 +199,9 @@ func (t *Transcriber) hear(ctx context.Context, sounds grpc.ServerStreamingClien
 			}
 			bytes += int64(len(sound.GetPcm()))
 			loud.add(sound.GetPcm())
+			if byModel {
+				turn.add(sound.GetPcm())
+			}
 			if !up.write(sound.GetPcm()) {
 				// The server has answered before the end: it does not want the rest.
 				a := up.answer()
@@ -193,6 +218,9 @@ func (t *Transcriber) hear(ctx context.Context, sounds grpc.ServerStreamingClien
 		if sound.GetDropped() || loud.dBFS() < t.config.NoiseFloor {
 			up.abandon(errNothingSaid)
 			return h, errNothingSaid
+		}
+		if byModel && sound.GetOpen() {
+			t.askTurn(ctx, in, turn.last())
 		}
 		slow := time.AfterFunc(t.config.Timeout, func() {
 			cancel(activities.Retryable(activities.KindTimeout, fmt.Errorf("%s gave no transcript within %s of the last sample", t.server, t.config.Timeout)))

@@ -3,11 +3,11 @@ package stt_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,12 +28,32 @@ type scene struct {
 	server     *stub.Server
 	sounds     chan *media.Sound
 	run        func(activities.TranscribeInput) (activities.TranscribeResult, error)
+	log        logged
+	close      func() error
 	confidence []float64 // as observed
+}
+
+// logged is what was logged.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func newScene(t *testing.T, speech stub.Config, fail map[string]codes.Code) *scene {
 	t.Helper()
-	s := &scene{t: t, sounds: make(chan *media.Sound, 100)}
+	s := &scene{t: t, sounds: make(chan *media.Sound, 1000)}
 	var err error
 	if s.gateway, err = stub.StartGateway(stub.GatewayConfig{Token: "secret", Sounds: s.sounds, Fail: fail}); err != nil {
 		t.Fatal(err)
@@ -49,6 +69,7 @@ func newScene(t *testing.T, speech stub.Config, fail map[string]codes.Code) *sce
 	transcriber, err := stt.New(stt.Config{
 		BaseURL: s.server.URL,
 		Model:   "ears",
+		TurnURL: s.server.URL + stub.Turns,
 		Timeout: time.Second,
 		OnTranscribed: func(store, kiosk string, confidence float64) {
 			if store != "s1" || kiosk != "k1" {
@@ -56,10 +77,11 @@ func newScene(t *testing.T, speech stub.Config, fail map[string]codes.Code) *sce
 			}
 			s.confidence = append(s.confidence, confidence)
 		},
-	}, gateways, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	}, gateways, slog.New(slog.NewTextHandler(&s.log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.close = transcriber.Close
 	env := new(testsuite.WorkflowTestSuite).NewTestActivityEnvironment()
 	env.RegisterActivity(transcriber)
 	s.run = func(in activities.TranscribeInput) (activities.TranscribeResult, error) {
@@ -229,16 +251,121 @@ func TestACaptionThatFailsLosesNothing(t *testing.T) {
 	}
 }
 
+// judged has a customer say something and pause. It gives the words that the
+// gateway was told, the probability that it was told, if any, and the bytes of
+// audio that the model got, in each request.
+func (s *scene) judged(in activities.TranscribeInput, seconds int, end *media.Sound) (words []string, complete []float64, asked []int) {
+	s.t.Helper()
+	for range seconds {
+		second := stub.Tone(1000)
+		s.sounds <- &media.Sound{Pcm: second[:12345]} // not whole samples
+		s.sounds <- &media.Sound{Pcm: second[12345:]}
+	}
+	s.sounds <- end
+	if _, err := s.run(in); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, c := range s.gateway.Captions() {
+		if c.GetUtterance() != uint32(in.Utterance) || (c.Complete == nil) == (c.GetText() == "") {
+			s.t.Errorf("the gateway was told %v; want words or a probability of utterance %d", c, in.Utterance)
+		}
+		if c.Complete != nil {
+			complete = append(complete, c.GetComplete())
+			continue
+		}
+		words = append(words, c.GetText())
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), stub.Deadline)
+	defer cancel()
+	for _, r := range s.server.Ended(ctx, len(words)+len(complete)) {
+		if r.Path == stub.Turns {
+			asked = append(asked, r.Audio)
+		}
+	}
+	return words, complete, asked
+}
+
+var pause = &media.Sound{End: true, Open: true}
+
+func TestATurnIsJudged(t *testing.T) {
+	for name, c := range map[string]struct {
+		seconds int
+		asked   int // samples
+	}{
+		"a short one": {seconds: 2, asked: 2 * stt.SampleRate},
+		"a long one":  {seconds: 20, asked: 8 * stt.SampleRate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, stub.Config{TurnComplete: 0.93}, nil)
+			words, complete, asked := s.judged(activities.TranscribeInput{Utterance: 3, Endpointing: stt.ByModel}, c.seconds, pause)
+			if !slices.Equal(words, []string{"where do i find hammers"}) || !slices.Equal(complete, []float64{0.93}) {
+				t.Errorf("the gateway was told %q and %v", words, complete)
+			}
+			if !slices.Equal(asked, []int{4 * c.asked}) {
+				t.Errorf("the model got %v bytes of samples, want %d", asked, 4*c.asked)
+			}
+		})
+	}
+}
+
+func TestATurnIsNotJudged(t *testing.T) {
+	for name, c := range map[string]struct {
+		endpointing string
+		end         *media.Sound
+	}{
+		"fixed":              {"", pause},
+		"learned":            {"learned", pause},
+		"it is over already": {stt.ByModel, &media.Sound{End: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, stub.Config{}, nil)
+			words, complete, asked := s.judged(activities.TranscribeInput{Utterance: 3, Endpointing: c.endpointing}, 1, c.end)
+			if len(words) != 1 || len(complete) != 0 || len(asked) != 0 {
+				t.Errorf("the gateway was told %q and %v, the model asked %v", words, complete, asked)
+			}
+		})
+	}
+}
+
+// Whatever the model does, the transcript is there, and the gateway is told
+// nothing that is not known.
+func TestATurnCannotBeJudged(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault stub.Fault
+		odds  float64
+		says  string
+	}{
+		"busy":           {stub.Fault{Path: stub.Turns, Status: 503, Detail: "busy"}, 0, "answered 503: busy"},
+		"never answers":  {stub.Fault{Path: stub.Turns, Hang: true}, 0, "gave no answer within 300ms"},
+		"another server": {stub.Fault{Path: stub.Turns, Empty: true}, 0, "stt.turn_url must be a server of Smart Turn"},
+		"no probability": {stub.Fault{}, 1.5, "stt.turn_url must be a server of Smart Turn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, stub.Config{TurnComplete: c.odds, Faults: []stub.Fault{c.fault}}, nil)
+			words, complete, _ := s.judged(activities.TranscribeInput{Utterance: 3, Endpointing: stt.ByModel}, 1, pause)
+			if len(words) != 1 || len(complete) != 0 {
+				t.Errorf("the gateway was told %q and %v", words, complete)
+			}
+			if !strings.Contains(s.log.String(), c.says) {
+				t.Errorf("logged %q, which does not say %q", &s.log, c.says)
+			}
+		})
+	}
+}
+
 func status(code int, detail string) stub.Config {
 	return stub.Config{Faults: []stub.Fault{{Path: stub.Transcriptions, Status: code, Detail: detail}}}
 }
 
 func TestConfigNamesEveryFault(t *testing.T) {
-	_, err := stt.New(stt.Config{BaseURL: "localhost:8000", Timeout: -1, NoiseFloor: 3}, nil, nil)
+	_, err := stt.New(stt.Config{BaseURL: "localhost:8000", TurnURL: "turn:8000", Timeout: -1, NoiseFloor: 3}, nil, nil)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, option := range []string{"stt.base_url", "stt.model", "stt.timeout", "stt.noise_floor"} {
+	for _, option := range []string{"stt.base_url", "stt.turn_url", "stt.model", "stt.timeout", "stt.noise_floor"} {
 		if !strings.Contains(err.Error(), option) {
 			t.Errorf("%v does not name %s", err, option)
 		}

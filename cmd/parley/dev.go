@@ -170,10 +170,11 @@ func dev(ctx context.Context, c *config.Config, logger *slog.Logger, out io.Writ
 	// Workers.
 	gateways := media.NewClient(mediaToken)
 	later(func() { gateways.Close() })
-	jobs, thinks, err := work(ctx, c, nil, index, s, gateways, meters, logger)
+	jobs, thinks, finish, err := work(ctx, c, nil, index, s, gateways, meters, logger)
 	if err != nil {
 		return err
 	}
+	later(func() { finish() }) //nolint:errcheck // it only waits
 	w, err := worker.New(worker.Config{Temporal: temporal, Store: s.ID, Work: jobs, Logger: logger})
 	if err != nil {
 		return err

@@ -34,21 +34,22 @@ import (
 )
 
 // work makes what a worker's pools need, and says for people which language
-// model is in use.
+// model is in use. When the worker has stopped, finish waits for the last of it.
 func work(ctx context.Context, c *config.Config, pools []activities.Pool, index retrieval.Index,
 	st *store.Store, gateways *media.Client, meters *metrics.Metrics, logger *slog.Logger,
-) (w worker.Work, thinks string, err error) {
+) (w worker.Work, thinks string, finish func() error, err error) {
 	var faults []error
+	finish = func() error { return nil }
 	if serves(pools, activities.PoolSTT) {
 		t, err := stt.New(stt.Config{
-			BaseURL: c.Speech, Key: string(c.SpeechKey), Model: c.STTModel,
+			BaseURL: c.Speech, Key: string(c.SpeechKey), Model: c.STTModel, TurnURL: c.TurnURL,
 			OnTranscribed: func(store, kiosk string, confidence float64) {
 				meters.STTConfidence.WithLabelValues(store, kiosk).Observe(confidence)
 			},
 		}, gateways, logger)
 		faults = append(faults, err)
 		if err == nil {
-			w.Transcribe = t.Transcribe
+			w.Transcribe, finish = t.Transcribe, t.Close
 		}
 	}
 	if serves(pools, activities.PoolRetrieval) {
@@ -104,7 +105,7 @@ func work(ctx context.Context, c *config.Config, pools []activities.Pool, index 
 			}
 		}
 	}
-	return w, thinks, errors.Join(faults...)
+	return w, thinks, finish, errors.Join(faults...)
 }
 
 // serves tells whether a pool is among those that a worker serves; none means all.

@@ -152,10 +152,12 @@ that the gateways expect. ` + settingsHelp,
 			}
 			gateways := media.NewClient(string(c.MediaToken))
 			defer gateways.Close()
-			var thinks string
-			if wc.Work, thinks, err = work(ctx, c, wc.Pools, index, s, gateways, meters, logger); err != nil {
+			jobs, thinks, finish, err := work(ctx, c, wc.Pools, index, s, gateways, meters, logger)
+			if err != nil {
 				return err
 			}
+			defer finish() //nolint:errcheck // it only waits
+			wc.Work = jobs
 			w, err := worker.New(wc)
 			if err != nil {
 				return err

@@ -200,6 +200,11 @@ ports: [{{ $rule.port | default $port }}]
   from: {{ concat (list "gateway") $stt $tts | uniq | toJson }}
   {{- include "parley.server" (dict "root" $ "address" . "name" "speech" "setting" "speaches.url") | nindent 2 }}
 {{- end }}
+{{- with $settings.turn_url }}
+- why: the turn-completion model
+  from: {{ toJson $stt }}
+  {{- include "parley.server" (dict "root" $ "address" . "name" "turn" "setting" "config.turn_url") | nindent 2 }}
+{{- end }}
 {{- with $settings.qdrant }}
 - why: Qdrant, for the store's knowledge; the gateway asks whether it is up
   from: {{ concat (list "gateway") $retrieval $knowledge | uniq | toJson }}

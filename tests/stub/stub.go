@@ -1,10 +1,11 @@
 // Package stub is a model server that is not one: it speaks the OpenAI audio and
-// chat APIs with answers, delays and faults that are given, for measuring what
+// chat APIs and Smart Turn's with answers, delays and faults that are given, for measuring what
 // the rest adds and for seeing what it does when a model fails. What it hears it
 // does not understand, and what it says is a tone.
 package stub
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -26,11 +27,12 @@ const (
 	Transcriptions = "/v1/audio/transcriptions"
 	Speech         = "/v1/audio/speech"
 	Chat           = "/v1/chat/completions"
+	Turns          = "/raw" // Smart Turn's
 )
 
 // A Fault spoils one request.
 type Fault struct {
-	Path string // Transcriptions, Speech or Chat
+	Path string // Transcriptions, Speech, Chat or Turns
 	Skip int    // how many requests to Path go well before
 	// Exactly one of these:
 	Status int    // answer with it, and Detail
@@ -49,6 +51,9 @@ type Config struct {
 	Logprob      float64       // avg_logprob of the only segment; 0 is certainty
 	NoSpeechProb float64
 	Compression  float64
+
+	TurnDelay    time.Duration // from the request to the answer
+	TurnComplete float64       // the probability, 0..1
 
 	FirstToken time.Duration // from the request to the first word
 	TokenGap   time.Duration // between words
@@ -71,7 +76,7 @@ type Request struct {
 	Fields    map[string]string // of the form, or of the JSON's strings and numbers
 	Order     []string          // of the form's parts
 	FileType  string            // content type of the form's file
-	Audio     int               // bytes of the form's file
+	Audio     int               // bytes of the form's file, or of Turns' samples
 	Messages  []Message         // of a chat
 	Schema    json.RawMessage   // of a chat's response_format
 	Cancelled bool              // the client went away before the answer was complete
@@ -135,6 +140,7 @@ func Start(c Config) (*Server, error) {
 	mux.HandleFunc("POST "+Transcriptions, s.transcribe)
 	mux.HandleFunc("POST "+Speech, s.speak)
 	mux.HandleFunc("POST "+Chat, s.chat)
+	mux.HandleFunc("POST "+Turns, s.turn)
 	s.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -401,6 +407,31 @@ func (s *Server) speak(w http.ResponseWriter, r *http.Request) {
 		event(w, map[string]any{"type": "speech.audio.delta", "audio": base64.StdEncoding.EncodeToString(delta)})
 	}
 	event(w, map[string]any{"type": "speech.audio.done"})
+}
+
+func (s *Server) turn(w http.ResponseWriter, r *http.Request) {
+	req := Request{Arrived: time.Now()}
+	defer s.record(r, &req)
+	b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		return // the client gave up
+	}
+	req.Uploaded = time.Now()
+	if _, samples, ok := bytes.Cut(b, []byte("\n")); ok { // behind the header of numpy.save
+		req.Audio = len(samples)
+	}
+	s.arrive()
+	f := s.fault(r.URL.Path)
+	if spoil(w, r, f) || !wait(r.Context(), s.config.TurnDelay) {
+		return
+	}
+	req.First = time.Now()
+	w.Header().Set("Content-Type", "application/json")
+	if f.Empty {
+		fmt.Fprint(w, "{}")
+		return
+	}
+	json.NewEncoder(w).Encode(map[string]any{"prediction": math.Round(s.config.TurnComplete), "probability": s.config.TurnComplete}) //nolint:errcheck // the client's affair
 }
 
 func event(w http.ResponseWriter, v any) {

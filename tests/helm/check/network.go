@@ -438,6 +438,9 @@ func (p Part) addresses() []address {
 		if serves("stt") || serves("tts") {
 			add("speech", "transcribes and speaks")
 		}
+		if serves("stt") {
+			add("turn_url", "judges turns")
+		}
 		if serves("llm") {
 			ollama("answers")
 			if p.text("llm") == "openai" {
