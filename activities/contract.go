@@ -63,6 +63,8 @@ type TranscribeInput struct {
 	// Since is an earlier utterance that this one goes on with: the transcript
 	// covers both. 0: none.
 	Since int `json:"since,omitempty"`
+	// Endpointing is how the turn's end is told; see Listening.
+	Endpointing string `json:"endpointing,omitempty"`
 }
 
 // TranscribeResult is what was said.
