@@ -35,6 +35,9 @@ const commitWithin = 10 * time.Second
 // was typed or touched is whole, and surely meant as it is.
 func (c *conversation) remember(q *question, in *Input) {
 	c.point = nil
+	if c.latest == in {
+		c.latest = nil // what goes on with it goes on with the point
+	}
 	if in.How == Spoken && in.Session == c.Place.Session {
 		c.point = &point{input: *in, course: c.Course.copy(), question: *q}
 	}
@@ -99,6 +102,7 @@ func (c *conversation) speech(ctx workflow.Context, in *Input, continues int) {
 	case !c.enter(ctx, in):
 		return
 	}
+	c.latest = in
 	w, t := c.toTranscribe(in, guard)
 	ctx, in.stop = workflow.WithCancel(ctx)
 	c.transcribing++
@@ -106,8 +110,9 @@ func (c *conversation) speech(ctx workflow.Context, in *Input, continues int) {
 }
 
 // extend lets an utterance take the place of the one that it goes on with:
-// whether that has been answered, transcribed, or neither. It says whether there
-// is such a one.
+// whether that has been answered, transcribed, or neither. It says whether that
+// has a place. One that has none, because it seemed to be a noise or was said
+// over a response that only a hotword cuts, is heard again with its continuation.
 func (c *conversation) extend(in *Input, continues int) bool {
 	var was Input
 	if p := c.point; p != nil && p.input.Utterance == continues {
@@ -120,6 +125,10 @@ func (c *conversation) extend(in *Input, continues int) bool {
 		}
 		c.Inbox[i] = in
 	} else {
+		if latest := c.latest; latest != nil && latest.Session == in.Session && latest.Utterance == continues {
+			latest.stop()
+			in.Since = cmp.Or(latest.Since, latest.Utterance)
+		}
 		return false
 	}
 	in.Since = cmp.Or(was.Since, was.Utterance)

@@ -146,6 +146,7 @@ type conversation struct {
 	transcribing int      // utterances without a transcript
 	guard        *guard   // of the response that only a hotword cuts
 	point        *point   // where to go back to when the customer goes on; nil: what was answered stays
+	latest       *Input   // the utterance that began last, unless a step has taken it
 	back         *point   // where the conversation is about to go back to
 	reopened     *question
 	calling      *Handoff // staff is being called
