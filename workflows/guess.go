@@ -139,16 +139,16 @@ func (c *conversation) extend(in *Input, continues int) bool {
 
 // join puts what was said before, and wants the same answer, in front of an
 // utterance whose transcript has just come.
-func (c *conversation) join(ctx workflow.Context, in *Input, before int) error {
+func (c *conversation) join(ctx workflow.Context, in *Input, before int) {
 	if i := c.waiting(in.Session, before); i >= 0 && c.Inbox[i] != in {
 		was := c.Inbox[i]
-		if err := workflow.Await(ctx, func() bool { return !was.Pending }); err != nil {
-			return err
+		if workflow.Await(ctx, func() bool { return !was.Pending }) != nil {
+			return // the conversation is cancelled
 		}
 		if i = slices.Index(c.Inbox, was); i >= 0 { // else a step has just taken it
 			c.Inbox = slices.Delete(c.Inbox, i, i+1)
 			in.follow(*was)
-			return nil
+			return
 		}
 	}
 	if p := c.point; p != nil && p.input.Utterance == before {
@@ -156,7 +156,6 @@ func (c *conversation) join(ctx workflow.Context, in *Input, before int) error {
 		c.void(in)
 		in.follow(p.input)
 	}
-	return nil
 }
 
 // follow puts an earlier input in front.
@@ -232,7 +231,7 @@ func (c *conversation) transcribe(ctx workflow.Context, in *Input, w work, t act
 	case err == nil && !result.NoSpeech && result.Text != "" && result.Ignored == "":
 		in.add(result.Text, result.Confidence)
 		if result.Joins != 0 {
-			err = c.join(ctx, in, result.Joins)
+			c.join(ctx, in, result.Joins)
 		}
 	case in.Text != "": // what is known of it is answered
 	case err == nil, gone:
