@@ -15,6 +15,7 @@ const (
 	defaultStartTimeout = 6 * time.Second
 	defaultEndSilence   = 500 * time.Millisecond
 	defaultMaxUtterance = 20 * time.Second
+	defaultMaxSilence   = 1500 * time.Millisecond
 	defaultTurns        = 40
 	defaultDuration     = 10 * time.Minute
 	defaultVisits       = 6
@@ -51,6 +52,7 @@ var checks = []func(*tree, *Diagnostics){
 	checkPrompts,
 	checkCollections,
 	checkSilence,
+	checkListen,
 	checkSensitive,
 	checkBargeIn,
 	checkScreens,
@@ -186,7 +188,7 @@ func lower(t *tree) (*Plan, error) {
 		Inputs:      typesOf(t.inputs),
 		Slots:       make(map[string]Slot, len(t.slots)),
 		Vars:        typesOf(t.vars),
-		Listen:      t.listen,
+		Listen:      t.listen.complete(),
 		BargeIn:     BargeIn{Mode: "speech", MinWords: defaultMinWords},
 		NoInput:     t.noInput.lower(),
 		NoMatch:     t.noMatch.lower(),
@@ -357,7 +359,7 @@ func (s *step) lower(t *tree) Step {
 	}
 	s.body.lower(t, &out)
 	if out.Collect != nil {
-		out.Collect.Listen = parseListen(s.listen, t.listen)
+		out.Collect.Listen = parseListen(s.listen, t.listen).complete()
 		if s.noInput != nil {
 			l := s.noInput.lower()
 			out.Collect.NoInput = &l

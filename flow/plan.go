@@ -14,7 +14,7 @@ import (
 // Interpreter is the version of the plan's meaning. A conversation refuses a
 // plan whose Interpreter it does not know, so that a change in what a verb does
 // never changes a conversation that is under way.
-const Interpreter = 2
+const Interpreter = 3
 
 // A Plan is a compiled flow: plain JSON, a few kilobytes, complete in itself. It
 // is carried in the workflow's input, so an edit of the source never touches a
@@ -106,8 +106,17 @@ type Slot struct {
 // sure the recogniser has to be.
 type Listen struct {
 	StartTimeout Duration `json:"start_timeout"` // silence before no_input
-	EndSilence   Duration `json:"end_silence"`   // the pause that ends an utterance
+	EndSilence   Duration `json:"end_silence"`   // the silence that ends a turn; of learned and model, the shortest
 	MaxUtterance Duration `json:"max_utterance"`
+	// Endpointing is how a turn's end is told from a pause: "fixed", by EndSilence;
+	// "learned", by the customer's own pauses; "model", by a turn-completion model
+	// that hears whether a sentence is over. Of the latter two MaxSilence ends a
+	// turn in any case.
+	Endpointing string   `json:"endpointing"`
+	MaxSilence  Duration `json:"max_silence,omitempty"`
+	// Guess: the answer is begun at a pause, before the turn's end, and taken back
+	// when the customer goes on.
+	Guess bool `json:"guess"`
 	// What was heard with a confidence (0..1) below ConfirmBelow is asked back
 	// ("Did you say …?"), below RejectBelow it counts as not understood.
 	ConfirmBelow float64 `json:"confirm_below"`

@@ -28,7 +28,8 @@ type tree struct {
 	slots        []*slotDecl
 
 	bargeIn          *bargeInDecl
-	listen           Listen
+	listen           Listen // as it is written; see Listen.complete
+	listenNode       node
 	noInput, noMatch *ladder
 	limits           Limits
 	intents          []*intentDecl
@@ -149,10 +150,13 @@ func parseTree(src *source, broken [][]string) *tree {
 	}
 	defaults := root.field("defaults")
 	t.bargeIn = parseBargeIn(defaults.field("barge_in"))
-	t.listen = parseListen(defaults.field("listen"), Listen{
+	t.listenNode = defaults.field("listen")
+	t.listen = parseListen(t.listenNode, Listen{
 		StartTimeout: Duration(defaultStartTimeout),
 		EndSilence:   Duration(defaultEndSilence),
 		MaxUtterance: Duration(defaultMaxUtterance),
+		Endpointing:  "fixed",
+		Guess:        true,
 		ConfirmBelow: defaultConfirmBelow,
 		RejectBelow:  defaultRejectBelow,
 	})
@@ -270,10 +274,17 @@ func parseListen(n node, l Listen) Listen {
 		{"start_timeout", &l.StartTimeout},
 		{"end_silence", &l.EndSilence},
 		{"max_utterance", &l.MaxUtterance},
+		{"max_silence", &l.MaxSilence},
 	} {
 		if v := n.field(f.name); v.there() {
 			*f.into = v.duration()
 		}
+	}
+	if v := n.field("endpointing"); v.there() {
+		l.Endpointing = v.text().Value
+	}
+	if v := n.field("guess"); v.there() {
+		l.Guess = v.boolean()
 	}
 	if v := n.field("confirm_below"); v.there() {
 		l.ConfirmBelow = v.float()

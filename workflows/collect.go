@@ -19,6 +19,7 @@ type question struct {
 	next             string
 	slot             flow.Slot
 	utter            utterance // the question itself
+	ask              utterance // what to say next: the question, or what leads back to it
 	noInput, noMatch flow.Ladder
 	// How often the customer was silent, not understood, not transcribed, and not
 	// of the mind that what was understood is right.
@@ -26,6 +27,7 @@ type question struct {
 	waited                         int // how often the customer asked for a moment
 	asked                          bool
 	doubt                          *doubt
+	options                        []string // that the customer can choose from
 }
 
 // A doubt is something that was understood and that the customer is asked to
@@ -77,20 +79,29 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 		q.noMatch = *s.NoMatch
 	}
 	if s.Options != "" {
-		if err := c.choose(s.Options); err != nil {
+		var err error
+		if q.options, err = c.choose(s.Options); err != nil {
 			return reply{}, err
 		}
-		defer func() { c.options = nil }()
 	}
-	ask, err := c.ask(q)
-	if err != nil {
+	var err error
+	if q.ask, err = c.question(q); err != nil {
 		return reply{}, err
 	}
+	return c.pursue(ctx, q)
+}
+
+// pursue asks until there is a way on. A question that was being answered when
+// the customer went on speaking is not asked again; see point.
+func (c *conversation) pursue(ctx workflow.Context, q *question) (reply, error) {
+	c.options = q.options
+	defer func() { c.options = nil }()
 	// A customer who has begun to speak before the question was asked is answering
 	// it already: to ask now would be to interrupt them.
 	for quiet := len(c.Inbox) > 0; ; quiet = false {
 		if !quiet {
 			q.asked = true
+			ask := q.ask
 			c.LastPrompt = ask.text
 			ask.listening = c.listeningTo(q)
 			if ask.screen == nil {
@@ -100,7 +111,7 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 				return reply{}, err
 			}
 		}
-		in, err := c.hear(ctx, s.Listen.StartTimeout.D(), q.asked)
+		in, err := c.hear(ctx, q)
 		switch {
 		case errors.Is(err, errNoise):
 			continue
@@ -120,12 +131,12 @@ func (c *conversation) collect(ctx workflow.Context, s flow.Collect, resumed boo
 		if in != nil && c.heardEnough(ctx) {
 			return reply{}, errHeardEnough
 		}
-		ask = r.utter
+		q.ask = r.utter
 	}
 }
 
-// ask renders the question as it is now.
-func (c *conversation) ask(q *question) (utterance, error) {
+// question renders the question as it is now.
+func (c *conversation) question(q *question) (utterance, error) {
 	u, err := c.utter(q.Prompt, q.With)
 	if err != nil {
 		return utterance{}, err
@@ -137,23 +148,24 @@ func (c *conversation) ask(q *question) (utterance, error) {
 }
 
 // choose evaluates the values that the customer can choose from.
-func (c *conversation) choose(expr string) error {
+func (c *conversation) choose(expr string) ([]string, error) {
 	value, err := c.script().Value(expr, c.scope())
 	if err != nil {
-		return c.inStep(err)
+		return nil, c.inStep(err)
 	}
 	list, ok := value.([]any)
 	if !ok {
-		return c.inStep(fmt.Errorf("options %q must be a list of text", expr))
+		return nil, c.inStep(fmt.Errorf("options %q must be a list of text", expr))
 	}
+	var options []string
 	for _, v := range list {
 		option, ok := v.(string)
 		if !ok {
-			return c.inStep(fmt.Errorf("options %q holds %v, which is no text", expr, v))
+			return nil, c.inStep(fmt.Errorf("options %q holds %v, which is no text", expr, v))
 		}
-		c.options = append(c.options, option)
+		options = append(options, option)
 	}
-	return nil
+	return options, nil
 }
 
 // climb says the next rung of a ladder, or text instead of it, and goes where the
@@ -214,7 +226,7 @@ func (c *conversation) reply(ctx workflow.Context, q *question, in *Input) (repl
 		case len(u.Values) > 0: // "no, it is …"
 			return c.act(ctx, q, in, u, false)
 		case d.explicit:
-			again, err := c.ask(q)
+			again, err := c.question(q)
 			return reply{utter: again}, err
 		}
 		return c.missed(q)
@@ -311,7 +323,7 @@ func (c *conversation) act(ctx workflow.Context, q *question, in *Input, u flow.
 	if len(u.Values) == 0 {
 		return c.missed(q)
 	}
-	again, err := c.ask(q) // something else was told that the step wants to know too
+	again, err := c.question(q) // something else was told that the step wants to know too
 	return reply{utter: again}, err
 }
 
@@ -386,7 +398,7 @@ func (c *conversation) heed(ctx workflow.Context, q *question, in *Input, u flow
 	if c.frame().Answered[q.Slot] { // by the intent
 		return reply{on: way{"next", q.next}}, nil
 	}
-	again, err := c.ask(q)
+	again, err := c.question(q)
 	return reply{utter: again}, err
 }
 
@@ -502,12 +514,26 @@ func (c *conversation) askModel(ctx workflow.Context, q *question, h flow.Heard)
 	return result, err
 }
 
+// An answer is begun after pauseToGuess of silence, which is longer than the
+// silences within words and leaves most of the endpointing delay for the work, or
+// after half of a shorter delay. Of one that is shorter than twice shortestPause
+// there is nothing to be gained: silences of that length are in every word.
+const (
+	pauseToGuess  = 200 * time.Millisecond
+	shortestPause = 100 * time.Millisecond
+)
+
 // listeningTo tells the gateway what comes after a question, so that it listens
 // the moment the last word is out. What is to be confirmed can be touched too.
 func (c *conversation) listeningTo(q *question) *activities.Listening {
 	l := &activities.Listening{
 		EndSilenceMs:   q.Listen.EndSilence.D().Milliseconds(),
 		MaxUtteranceMs: q.Listen.MaxUtterance.D().Milliseconds(),
+		Endpointing:    q.Listen.Endpointing,
+		MaxSilenceMs:   q.Listen.MaxSilence.D().Milliseconds(),
+	}
+	if pause := min(pauseToGuess, q.Listen.EndSilence.D()/2); q.Listen.Guess && pause >= shortestPause {
+		l.PauseMs = pause.Milliseconds()
 	}
 	buttons := c.script().Buttons(c.frame().Step, c.Language, c.options)
 	if q.doubt != nil {

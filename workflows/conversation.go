@@ -47,9 +47,10 @@ func converse(ctx workflow.Context, v Visit, watch func(*State)) (Summary, error
 	workflow.Go(ctx, c.animate)
 
 	for c.Outcome == "" {
+		c.goBack()
 		if c.beyond(ctx) {
 			c.giveUp(ctx, OutcomeLimit)
-			break
+			continue
 		}
 		c.publish(ctx)
 		err := c.takeStep(ctx)
@@ -58,6 +59,8 @@ func converse(ctx workflow.Context, v Visit, watch func(*State)) (Summary, error
 			return c.close(ctx), ctx.Err() // an operator cancelled it
 		case c.left != "":
 			c.Outcome = OutcomeAbandoned
+		case c.back != nil:
+			continue // whatever came of it
 		case errors.Is(err, errHeardEnough):
 			c.giveUp(ctx, OutcomeLimit)
 		case err != nil && !c.unwind(ctx, err):
@@ -66,6 +69,9 @@ func converse(ctx workflow.Context, v Visit, watch func(*State)) (Summary, error
 		}
 		if c.Outcome == "" && c.tooLong(ctx) {
 			c.settle(ctx)
+			if c.back != nil || ctx.Err() != nil {
+				continue
+			}
 			if c.left == "" {
 				// A new run carries its state and no history, so it may begin on the build
 				// that is current: a long conversation is not kept on old code for ever.
@@ -88,6 +94,11 @@ func (c *conversation) takeStep(ctx workflow.Context) error {
 		return errLeft
 	}
 	f, step := c.frame(), c.step()
+	if q := c.reopened; q != nil {
+		c.reopened = nil
+		r, err := c.pursue(ctx, q)
+		return c.conclude(ctx, r.on, r.gone, err)
+	}
 	resumed := f.Resume != nil
 	if resumed {
 		then, err := c.resume(ctx)
@@ -99,43 +110,49 @@ func (c *conversation) takeStep(ctx workflow.Context) error {
 		f.Visits[f.Step]++
 	}
 	j := job{Step: step, name: f.Step, visit: f.Visits[f.Step]}
-	on := way{"next", step.Next}
+	on, gone := way{"next", step.Next}, false
 	var err error
+	if step.Call != nil || step.Wait != nil || step.Parallel != nil || step.Handoff != nil {
+		err = c.commit(ctx)
+	}
 	switch {
+	case err != nil:
 	case step.Say != nil:
 		err = c.say(ctx, *step.Say)
 	case step.Collect != nil:
 		var r reply
-		if r, err = c.collect(ctx, *step.Collect, resumed); err == nil && r.gone {
-			return nil
-		}
-		on = r.on
+		r, err = c.collect(ctx, *step.Collect, resumed)
+		on, gone = r.on, r.gone
 	case step.Branch != nil:
 		on, err = c.branch(step.Branch)
 	case step.RunFlow != nil:
-		if err = c.runFlow(*step.RunFlow); err == nil {
-			return nil
-		}
+		err, gone = c.runFlow(*step.RunFlow), true
 	case step.Parallel != nil:
 		err = c.parallel(ctx, j)
 	case step.Handoff != nil:
 		on, err = c.handoff(ctx, j)
 	case step.End != nil:
-		if err = c.end(ctx, *step.End); err == nil {
-			return nil
-		}
+		err, gone = c.end(ctx, *step.End), true
 	default:
 		err = c.work(ctx, j)
 	}
+	return c.conclude(ctx, on, gone, err)
+}
+
+// conclude goes on from a step that was taken: where its failure leads, when
+// that is caught, or on its way, unless another flow has the floor by now.
+func (c *conversation) conclude(ctx workflow.Context, on way, gone bool, err error) error {
 	if err != nil {
 		if c.left != "" || ctx.Err() != nil || errors.Is(err, errHeardEnough) {
 			return err
 		}
 		var ok bool
-		if on, ok = caught(step.Catch, kindOf(err)); !ok {
+		if on, ok = caught(c.step().Catch, kindOf(err)); !ok {
 			return err
 		}
-		workflow.GetLogger(ctx).Info("step caught", "step", f.Step, "to", on.to, "error", err)
+		workflow.GetLogger(ctx).Info("step caught", "step", c.frame().Step, "to", on.to, "error", err)
+	} else if gone {
+		return nil
 	}
 	c.follow(on)
 	return nil
@@ -169,6 +186,9 @@ func kindOf(err error) string {
 // beyond says whether the step about to be taken is beyond a limit of the flow.
 func (c *conversation) beyond(ctx workflow.Context) bool {
 	f, limit := c.frame(), c.root.Limits.VisitsPerStep
+	if c.reopened != nil {
+		return false // it was not when the question was asked
+	}
 	return limit > 0 && f.Resume == nil && f.Visits[f.Step] >= limit ||
 		c.step().Collect != nil && c.heardEnough(ctx)
 }
@@ -182,8 +202,12 @@ func (c *conversation) heardEnough(ctx workflow.Context) bool {
 }
 
 // giveUp says why, as far as that is still possible, and ends the conversation:
-// a customer is never left in silence.
+// a customer is never left in silence. One who has not finished the sentence
+// that it comes of is heard out first.
 func (c *conversation) giveUp(ctx workflow.Context, outcome string) {
+	if err := c.commit(ctx); errors.Is(err, errVoid) {
+		return
+	}
 	c.Outcome = outcome
 	key := flow.PromptApology
 	if outcome == OutcomeLimit {
@@ -206,11 +230,20 @@ func (c *conversation) tooLong(ctx workflow.Context) bool {
 }
 
 // settle waits until nothing is under way that a new run could not go on with:
-// each utterance has its transcript, and every signal that Temporal holds is in
-// the state. The avatar is started anew by the next run.
+// nothing is answered that may be taken back, each utterance has its transcript,
+// and every signal that Temporal holds is in the state. The avatar is started
+// anew by the next run.
 func (c *conversation) settle(ctx workflow.Context) {
-	_ = workflow.Await(ctx, func() bool { return c.transcribing == 0 }) // bounded by Transcribe's own time limits
-	c.drain(ctx)
+	if c.commit(ctx) != nil {
+		return
+	}
+	for ctx.Err() == nil {
+		_ = workflow.Await(ctx, func() bool { return c.transcribing == 0 }) // bounded by Transcribe's own time limits
+		c.drain(ctx)
+		if c.transcribing == 0 {
+			return
+		}
+	}
 }
 
 // close records how it ended and gives the result.
@@ -314,7 +347,8 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 			workflow.GetLogger(ctx).Info("signal of another session dropped", "kind", s.Kind)
 			return
 		}
-		c.Seen, c.SeenSpeech = 0, 0
+		c.Seen, c.SeenSpeech, c.Committed = 0, 0, 0
+		c.point = nil // what was said there has been said
 	}
 	c.Place.Gateway, c.Place.Session = s.Gateway, s.Session
 	if s.Seq != 0 {
@@ -338,13 +372,11 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 			return // the gateway was not sure that its signal had arrived
 		}
 		c.SeenSpeech = s.Utterance
-		in := &Input{How: Spoken, Utterance: s.Utterance, Pending: true}
-		guard := c.guard
-		if guard == nil {
-			c.enter(ctx, in)
-		}
-		c.transcribing++
-		workflow.Go(ctx, func(ctx workflow.Context) { c.transcribe(ctx, in, guard) })
+		// Who begins anew, or goes on with an utterance, has finished those before.
+		c.Committed = max(c.Committed, cmp.Or(s.Continues, s.Utterance)-1)
+		c.speech(ctx, &Input{How: Spoken, Session: s.Session, Utterance: s.Utterance, Over: s.Response, Pending: true}, s.Continues)
+	case Committed:
+		c.Committed = max(c.Committed, s.Utterance)
 	case Typed:
 		c.enter(ctx, &Input{How: ByText, Text: s.Text})
 	case Touched:
@@ -357,13 +389,14 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 	}
 }
 
-// enter puts an input where the next step that listens finds it.
-func (c *conversation) enter(ctx workflow.Context, in *Input) {
+// enter puts an input where the next step that listens finds it, if there is room.
+func (c *conversation) enter(ctx workflow.Context, in *Input) bool {
 	if len(c.Inbox) >= maxInbox {
 		workflow.GetLogger(ctx).Warn("input dropped: too much was said that no step has listened to yet", "how", in.How)
-		return
+		return false
 	}
 	c.Inbox = append(c.Inbox, in)
+	return true
 }
 
 // errLeft ends a step whose customer has gone, errHeardEnough one that would

@@ -34,10 +34,12 @@ type visit struct {
 	env  *testsuite.TestWorkflowEnvironment
 	plan flow.Plan
 
-	said       []string          // what the kiosk spoke, in order, by step
-	transcript map[int]string    // utterance → what it will be transcribed as
-	confidence map[int]float64   // utterance → how sure the recogniser is; default 0.9
-	answers    map[string]string // question → answer
+	said       []string                            // what the kiosk spoke, in order, by step
+	transcript map[int]string                      // utterance → what it will be transcribed as
+	confidence map[int]float64                     // utterance → how sure the recogniser is; default 0.9
+	verdict    map[int]activities.TranscribeResult // utterance → Open, Joins and Ignored
+	unheard    map[int]error                       // utterance → why it cannot be transcribed
+	answers    map[string]string                   // question → answer
 	passages   []activities.Passage
 	searching  time.Duration
 	performing time.Duration
@@ -57,6 +59,7 @@ type visit struct {
 	called    []activities.CallInput
 	asked     []activities.UnderstandInput
 	expected  []string // of the last utterance
+	listened  []activities.TranscribeInput
 }
 
 // newVisit sets a plan up with a voice that takes two seconds for each response.
@@ -66,7 +69,7 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	v := &visit{
 		t: t, env: suite.NewTestWorkflowEnvironment(), plan: plan,
-		transcript: map[int]string{}, confidence: map[int]float64{}, answers: map[string]string{}, fail: map[string]error{},
+		transcript: map[int]string{}, confidence: map[int]float64{}, verdict: map[int]activities.TranscribeResult{}, unheard: map[int]error{}, answers: map[string]string{}, fail: map[string]error{},
 		searching: 50 * time.Millisecond, performing: 10 * time.Minute, calling: 50 * time.Millisecond,
 		call:       func(activities.CallInput) (any, error) { return nil, nil },
 		understand: func(activities.UnderstandInput) activities.UnderstandResult { return activities.UnderstandResult{} },
@@ -77,12 +80,14 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 	var play []func() // the environment wants every activity registered before the first is played
 	spoken := map[int]string{}
 	played(v, &play, activities.Transcribe, func() time.Duration { return 1500 * time.Millisecond }, func(in activities.TranscribeInput) (activities.TranscribeResult, error) {
-		v.expected = in.Expected
+		v.expected, v.listened = in.Expected, append(v.listened, in)
 		text, sure := v.transcript[in.Utterance], 0.9
 		if c, ok := v.confidence[in.Utterance]; ok {
 			sure = c
 		}
-		return activities.TranscribeResult{Utterance: in.Utterance, Text: text, Confidence: sure, NoSpeech: text == ""}, v.fail[activities.Transcribe]
+		result := v.verdict[in.Utterance]
+		result.Utterance, result.Text, result.Confidence, result.NoSpeech = in.Utterance, text, sure, text == ""
+		return result, cmp.Or(v.unheard[in.Utterance], v.fail[activities.Transcribe])
 	})
 	played(v, &play, activities.Retrieve, func() time.Duration { return v.searching }, func(activities.RetrieveInput) (activities.RetrieveResult, error) {
 		return activities.RetrieveResult{Passages: v.passages}, v.fail[activities.Retrieve]

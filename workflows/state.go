@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,7 +19,27 @@ type State struct {
 	Seen       int64            `json:"seen"`        // the last of the kiosk's numbers in this session
 	Joined     int              `json:"joined"`      // how often the kiosk came, or came back
 	SeenSpeech int              `json:"seen_speech"` // the last utterance's number in this session
+	Committed  int              `json:"committed"`   // the last utterance of this session that is surely over
 
+	Course
+
+	Responses int              `json:"responses"` // the last response's number
+	Cut       int              `json:"cut"`       // the last response of which the gateway said that it was cut
+	Inbox     []*Input         `json:"inbox,omitempty"`
+	Events    map[string]Event `json:"events,omitempty"`   // that no `wait` has taken yet, by name
+	Handoffs  int              `json:"handoffs,omitempty"` // how often staff was called
+	Answered  string           `json:"answered,omitempty"` // the Handoff that staff answered last
+	Works     int              `json:"works"`              // how many activities there were
+	// Unable: the store's model has said that it cannot tell what customers mean;
+	// it is not asked again.
+	Unable  bool      `json:"unable,omitempty"`
+	Started time.Time `json:"started"`
+	Outcome string    `json:"outcome,omitempty"`
+}
+
+// A Course is the part of a State that an answer changes, and that is taken back
+// with an answer to half a sentence; see point. Everything else only ever grows.
+type Course struct {
 	// Stack holds the flows under way: the conversation's own first, the one that
 	// has the floor last. Each of the others waits for the one after it.
 	Stack  []*Frame       `json:"stack"`
@@ -26,23 +47,26 @@ type State struct {
 	Taken  map[string]int `json:"taken,omitempty"` // how often each way was taken; see Way
 
 	// What belongs to the whole conversation, whichever flow has the floor.
-	Language   string           `json:"language"`
-	Turns      int              `json:"turns"`
-	Responses  int              `json:"responses"` // the last response's number
-	Cut        int              `json:"cut"`       // the last response of which the gateway said that it was cut
-	Utterance  string           `json:"utterance"` // what the customer said last
-	LastPrompt string           `json:"last_prompt"`
-	Transcript []Line           `json:"transcript"`
-	Inbox      []*Input         `json:"inbox,omitempty"`
-	Events     map[string]Event `json:"events,omitempty"`   // that no `wait` has taken yet, by name
-	Handoffs   int              `json:"handoffs,omitempty"` // how often staff was called
-	Answered   string           `json:"answered,omitempty"` // the Handoff that staff answered last
-	Works      int              `json:"works"`              // how many activities there were
-	// Unable: the store's model has said that it cannot tell what customers mean;
-	// it is not asked again.
-	Unable  bool      `json:"unable,omitempty"`
-	Started time.Time `json:"started"`
-	Outcome string    `json:"outcome,omitempty"`
+	Language   string `json:"language"`
+	Turns      int    `json:"turns"`
+	Utterance  string `json:"utterance"` // what the customer said last
+	LastPrompt string `json:"last_prompt"`
+	Transcript []Line `json:"transcript"`
+}
+
+// copy gives a Course that shares nothing with this one that is ever changed in
+// place: values of slots and vars are only replaced, lines of the transcript only
+// added.
+func (c Course) copy() Course {
+	c.Stack = slices.Clone(c.Stack)
+	for i, f := range c.Stack {
+		own := *f
+		own.Visits, own.Slots = maps.Clone(f.Visits), maps.Clone(f.Slots)
+		own.Answered, own.Vars = maps.Clone(f.Answered), maps.Clone(f.Vars)
+		c.Stack[i] = &own
+	}
+	c.Taken, c.Transcript = maps.Clone(c.Taken), slices.Clip(c.Transcript)
+	return c
 }
 
 // A Frame is one flow under way: the conversation's own, one that `run_flow` runs
@@ -76,12 +100,24 @@ type Resume struct {
 // An Input is something that the customer said, typed or touched and that no
 // step has dealt with yet.
 type Input struct {
-	How        string  `json:"how"` // Spoken, ByText or ByTouch
-	Text       string  `json:"text"`
+	How        string  `json:"how"`                  // Spoken, ByText or ByTouch
+	Text       string  `json:"text"`                 // of what is Pending: what is known of it already
 	Confidence float64 `json:"confidence,omitempty"` // of what was spoken; 0: not known
-	Utterance  int     `json:"utterance,omitempty"`
-	Pending    bool    `json:"pending,omitempty"` // it is still being spoken or transcribed
-	Failed     bool    `json:"failed,omitempty"`  // it could not be transcribed
+	Pending    bool    `json:"pending,omitempty"`    // it is still being spoken or transcribed
+	Failed     bool    `json:"failed,omitempty"`     // it could not be transcribed
+
+	// Of what was spoken.
+	Session   string `json:"session,omitempty"` // in which Utterance counts
+	Utterance int    `json:"utterance,omitempty"`
+	Since     int    `json:"since,omitempty"` // the first utterance of which it is the continuation; 0: of none
+	Over      int    `json:"over,omitempty"`  // the response that it was said over; 0: none
+	Open      bool   `json:"open,omitempty"`  // the customer may go on; see State.Committed
+	// Before was said before Utterance and Since and wants the same answer; it is
+	// part of Text.
+	Before     string  `json:"before,omitempty"`
+	BeforeSure float64 `json:"before_sure,omitempty"` // its confidence
+
+	stop workflow.CancelFunc // ends its Transcribe
 }
 
 // How an input came.
@@ -109,6 +145,10 @@ type conversation struct {
 	options      []string // of the collect under way
 	transcribing int      // utterances without a transcript
 	guard        *guard   // of the response that only a hotword cuts
+	point        *point   // where to go back to when the customer goes on; nil: what was answered stays
+	latest       *Input   // the utterance that began last, unless a step has taken it
+	back         *point   // where the conversation is about to go back to
+	reopened     *question
 	calling      *Handoff // staff is being called
 	staff        *HandoffAnswer
 	published    published // what the search attributes say
@@ -150,9 +190,8 @@ func begin(ctx workflow.Context, v Visit) (*conversation, error) {
 			Store: v.Store, Kiosk: v.Kiosk,
 			Conversation: workflow.GetInfo(ctx).FirstRunID,
 		},
-		Taken:    map[string]int{},
-		Language: v.Plan.Languages.Default,
-		Started:  workflow.Now(ctx),
+		Course:  Course{Taken: map[string]int{}, Language: v.Plan.Languages.Default},
+		Started: workflow.Now(ctx),
 	}
 	if err := c.push("", v.Inputs); err != nil {
 		return nil, err

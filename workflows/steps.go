@@ -245,6 +245,11 @@ func (c *conversation) end(ctx workflow.Context, e flow.End) error {
 			return err
 		}
 	}
+	if len(c.Stack) == 1 {
+		if err := c.commit(ctx); err != nil {
+			return err
+		}
+	}
 	c.finish(e.Outcome)
 	return nil
 }

@@ -82,13 +82,14 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, err
 	var answer workflow.Future
 	if u.answer != nil {
 		in := *u.answer
-		in.Place, in.Response, in.Stream = c.Place, n, true
+		in.Place, in.Response, in.Stream, in.After = c.Place, n, true, c.after()
 		answer = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, work{step: step, note: c.step().Note, run: u.run}), activities.Generate, in)
 	}
 	voice := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, work{step: step, part: "speak", note: c.step().Note}), activities.Speak,
 		activities.SpeakInput{
 			Place: c.Place, Response: n, Step: step, Text: u.text, Cover: u.cover, Language: c.Language,
 			BargeIn: u.bargeIn.Mode, MinWords: u.bargeIn.MinWords, Gesture: u.gesture, Screen: u.screen, Listening: u.listening,
+			After: c.after(),
 		})
 
 	place, moved := c.Place, false
@@ -154,8 +155,12 @@ func (c *conversation) awaitCut(ctx workflow.Context, n int) error {
 	return err
 }
 
-// heard writes a line of the kiosk's into the transcript.
+// heard writes a line of the kiosk's into the transcript. An answer of which
+// something was heard is not taken back any more.
 func (c *conversation) heard(said activities.SpeakResult, cut, sensitive bool) {
+	if said.PlayedMs > 0 || !said.Interrupted {
+		c.point = nil
+	}
 	text := said.Text
 	if cut {
 		text = said.Heard
@@ -220,39 +225,6 @@ func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) wo
 	return workflow.WithActivityOptions(ctx, options)
 }
 
-// transcribe turns one utterance into text. It is scheduled when speech starts,
-// so that its hop hides behind the customer's own voice. What is said over a
-// response that only a hotword cuts becomes an input when it holds one.
-func (c *conversation) transcribe(ctx workflow.Context, in *Input, over *guard) {
-	defer func() { c.transcribing-- }()
-	step := c.listeningStep()
-	expected := c.script().Expected(c.heardAt(step))
-	if over != nil {
-		expected = append(slices.Clone(over.words), expected...)
-	}
-	w := work{step: step, part: "hear", note: c.plan().Steps[step].Note}
-	var result activities.TranscribeResult
-	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, w), activities.Transcribe,
-		activities.TranscribeInput{
-			Place: c.Place, Utterance: in.Utterance, Language: c.Language, Expected: expected,
-		}).Get(ctx, &result)
-	in.Pending = false
-	switch {
-	case over != nil:
-		if err == nil && over.hears(result.Text) && !over.only(result.Text) {
-			in.Text, in.Confidence = result.Text, result.Confidence
-			c.enter(ctx, in)
-		}
-	case kindOf(err) == activities.KindGone, err == nil && (result.NoSpeech || result.Text == ""):
-		c.forget(in) // a noise, or a kiosk that went away with its audio
-	case err != nil:
-		workflow.GetLogger(ctx).Error("utterance not transcribed", "step", step, "error", err)
-		in.Failed = true
-	default:
-		in.Text, in.Confidence = result.Text, result.Confidence
-	}
-}
-
 // listeningStep is the step whose answer the customer is about to give: this
 // one, or the first `collect` that surely follows it.
 func (c *conversation) listeningStep() string {
@@ -279,13 +251,13 @@ func (c *conversation) forget(in *Input) {
 // silent for the whole start timeout. While something is being spoken or
 // transcribed nobody is silent. When the question was not asked because somebody
 // seemed to be answering it, and it was but a noise, it gives errNoise.
-func (c *conversation) hear(ctx workflow.Context, silence time.Duration, asked bool) (*Input, error) {
+func (c *conversation) hear(ctx workflow.Context, q *question) (*Input, error) {
 	c.listening = true
 	defer func() { c.listening = false }()
 	c.publish(ctx)
 	for {
 		began, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout:      silence,
+			Timeout:      q.Listen.StartTimeout.D(),
 			TimerOptions: workflow.TimerOptions{Summary: c.frame().Step + " · silence"},
 		}, func() bool { return len(c.Inbox) > 0 })
 		if err != nil {
@@ -299,11 +271,18 @@ func (c *conversation) hear(ctx workflow.Context, silence time.Duration, asked b
 		if err := workflow.Await(ctx, func() bool { return !in.Pending }); err != nil {
 			return nil, err
 		}
-		if len(c.Inbox) > 0 && c.Inbox[0] == in { // else it was a noise
+		next := func() bool { return len(c.Inbox) > 0 && c.Inbox[0] == in } // else it was a noise, or half a sentence
+		if next() {
+			if err := c.commit(ctx); err != nil {
+				return nil, err // what was said before it was not all
+			}
+		}
+		if next() {
+			c.remember(q, in)
 			c.Inbox = c.Inbox[1:]
 			return in, nil
 		}
-		if !asked && len(c.Inbox) == 0 {
+		if !q.asked && len(c.Inbox) == 0 {
 			return nil, errNoise
 		}
 	}
