@@ -220,7 +220,7 @@ func (s *session) startText(first *media.Text) (*response, <-chan struct{}, erro
 	if len(r.text) > 0 {
 		r.rewind(first.Keep)
 	} else {
-		s.tell(wire.BotLLMStarted{})
+		s.tellText(r, wire.BotLLMStarted{})
 	}
 	return r, r.bell.heard(), nil
 }
@@ -255,12 +255,12 @@ func (s *session) addText(r *response, t *media.Text) error {
 		return status.Errorf(codes.ResourceExhausted, "delta: a response has at most %d bytes of text", maxResponseText)
 	}
 	if t.Delta != "" {
-		s.tell(wire.BotLLMText{Text: t.Delta})
+		s.tellText(r, wire.BotLLMText{Text: t.Delta})
 	}
 	changed := r.write(t.Delta)
 	if t.Complete {
 		r.finishText()
-		s.tell(wire.BotLLMStopped{})
+		s.tellText(r, wire.BotLLMStopped{})
 		changed = true
 	}
 	if changed {

@@ -112,7 +112,8 @@ type session struct {
 	received, durable int64
 
 	// What is heard.
-	ear        *ear // nil without a conversation
+	ear        *ear      // nil without a conversation
+	heardAt    time.Time // when audio came last
 	kioskVAD   bool
 	utterances []*utterance  // the last keptUtterances
 	spoken     uint32        // number of the last one
@@ -412,10 +413,8 @@ func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 		if s.open != nil { // who would end it listens no more
 			s.commit("kiosk", now)
 		}
+		s.endDetection()
 		s.kioskVAD = b.Mode == "kiosk"
-		if s.ear != nil {
-			s.ear.detector.Forget()
-		}
 	case wire.Resume:
 		return &wire.FieldError{Field: "data.t", Problem: "resume is the first message of a connection"}
 	}
@@ -467,13 +466,7 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 	}
 	s.reset("ended", now)
 	s.leaveConversation()
-	s.conversing, s.listen, s.ear, s.open, s.guess = false, nil, nil, nil, 0
-	for _, u := range s.utterances {
-		u.end(true)
-		u.awaited = false
-	}
-	s.utterances = nil
-	s.askedAt = time.Time{}
+	s.deafen()
 	s.clearScreen()
 	if s.conn == nil {
 		s.outcome = outcome
@@ -481,6 +474,16 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 	s.tell(wire.Ended{Outcome: outcome})
 	s.language = ""
 	s.show(idle)
+}
+
+// deafen forgets what was heard: no conversation is under way.
+func (s *session) deafen() {
+	s.conversing, s.ear, s.open, s.guess, s.askedAt = false, nil, nil, 0, time.Time{}
+	for _, u := range s.utterances {
+		u.end(true)
+		u.awaited = false
+	}
+	s.utterances = nil
 }
 
 func (s *session) leaveConversation() {
@@ -535,6 +538,7 @@ func (s *session) hear(pcm []byte, now time.Time) *wire.FieldError {
 	if s.ear == nil {
 		s.ear = &ear{}
 	}
+	s.heardAt = now
 	for e := s.ear; len(pcm) > 0; {
 		n := copy(e.frame[e.filled:], pcm)
 		pcm = pcm[n:]
@@ -635,6 +639,7 @@ func (s *session) kioskSpeech(seq int64, now time.Time) *wire.FieldError {
 		return nil
 	}
 	s.converse()
+	s.heardAt = now
 	s.startUtterance(seq, now)
 	return nil
 }
@@ -903,6 +908,22 @@ func (s *session) announce(r *response, m wire.Out) {
 	case len(r.early) < maxEarly:
 		r.early = append(r.early, m)
 	}
+}
+
+// tellText tells what the model writes; of a guess not before it is heard, for it
+// may be void.
+func (s *session) tellText(r *response, m wire.Out) {
+	if r.after == 0 {
+		s.tell(m)
+		return
+	}
+	if t, ok := m.(wire.BotLLMText); ok && !r.begun && len(r.early) > 0 {
+		if last, ok := r.early[len(r.early)-1].(wire.BotLLMText); ok {
+			r.early[len(r.early)-1] = wire.BotLLMText{Text: last.Text + t.Text}
+			return
+		}
+	}
+	s.announce(r, m)
 }
 
 func (s *session) caption(r *response, p *part) wire.BotOutput {

@@ -26,6 +26,9 @@ const (
 	// answer to, around the position of the response that it was heard over.
 	overBefore = 3 * time.Second
 	overBehind = time.Second
+	// micGone is how long a microphone may bring nothing in the middle of an
+	// utterance, whose end is only known from what it brings.
+	micGone = 2 * time.Second
 )
 
 // startUtterance opens an utterance. The customer comes first: what is being said
@@ -141,6 +144,31 @@ func (s *session) silence() time.Duration {
 	return s.ear.detector.Silence()
 }
 
+// watch commits an utterance whose microphone has gone away.
+func (s *session) watch(u *utterance) {
+	time.AfterFunc(micGone, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		now := time.Now()
+		switch {
+		case s.over != nil || s.open != u:
+		case now.Sub(s.heardAt) < micGone:
+			s.watch(u)
+		default:
+			s.endDetection()
+			s.commit("gone", now)
+		}
+	})
+}
+
+// endDetection makes the detector begin anew: the utterance was ended by something
+// else than what it heard.
+func (s *session) endDetection() {
+	if s.ear != nil {
+		s.ear.detector.Forget()
+	}
+}
+
 // confirm tells the conversation that a guess was right. A response to it that is
 // about to be heard tells that too, and costs nothing.
 func (s *session) confirm(u *utterance) {
@@ -231,9 +259,7 @@ func ignored(t *media.Transcript, u *utterance) string {
 func (s *session) ignore(u *utterance, now time.Time) {
 	switch {
 	case s.open == u && u.over != nil:
-		if s.ear != nil {
-			s.ear.detector.Forget()
-		}
+		s.endDetection()
 		s.commit("ignored", now)
 	case u.committed:
 		s.askedAt = u.asked
@@ -262,7 +288,7 @@ func (s *session) overdue(u *utterance) {
 		s.g.meters.holds.WithLabelValues("late").Inc()
 	}
 	if s.open == u {
-		s.ear.detector.Forget()
+		s.endDetection()
 		s.commit("silence", now)
 	}
 	s.speakOn(now)

@@ -568,3 +568,48 @@ func TestAudioIsKeptForWhoHasYetToTranscribeIt(t *testing.T) {
 		}
 	})
 }
+
+func TestAMicrophoneThatGoesAwayEndsTheTurn(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		r.mic(true, time.Second)
+		r.mic(false, 240*time.Millisecond)
+		n := r.s.spoken
+		r.transcript(n, 0)
+		r.understood("where are the hammers")
+		p := r.guess(2, n, "In aisle four.")
+		time.Sleep(1900 * time.Millisecond)
+		if got := r.k.ms(2); got != 0 {
+			t.Errorf("%d ms are heard before the commit", got)
+		}
+		time.Sleep(2200 * time.Millisecond)
+		if e := r.over(p); e.Interrupted {
+			t.Errorf("ended: %v", e)
+		}
+	})
+}
+
+func TestWhatTheModelWritesOfAVoidGuessIsNotShown(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		write := func(number, after uint32, deltas ...string) {
+			w, _, err := r.s.startText(&media.Text{Response: number, After: after})
+			for _, d := range deltas {
+				err = errors.Join(err, r.s.addText(w, &media.Text{Delta: d}))
+			}
+			if err = errors.Join(err, r.s.addText(w, &media.Text{Complete: true})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.mic(true, time.Second)
+		r.mic(false, 240*time.Millisecond)
+		n := r.s.spoken
+		write(2, n, "I do ", "not know.")
+		r.guess(2, n, "I do not know.")
+		r.mic(true, 300*time.Millisecond)
+		write(3, n+1, "In aisle ", "four.")
+		r.mic(false, 600*time.Millisecond)
+		r.over(r.guess(3, n+1, "In aisle four."))
+		if r.k.was("I do") || !r.k.was("BotLLMText{Text:In aisle four.}") || !r.k.was("BotLLMStopped") {
+			t.Errorf("the kiosk was told %q", r.k.told)
+		}
+	})
+}

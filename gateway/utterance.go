@@ -122,6 +122,7 @@ func (s *session) openUtterance() *utterance {
 	s.open = u
 	s.utterances = append(s.utterances, u)
 	s.utterances = s.utterances[max(0, len(s.utterances)-keptUtterances):]
+	s.watch(u)
 
 	turns, bytes, transcribed, continued := 0, 0, true, uint32(0)
 	for _, x := range slices.Backward(s.utterances) {
