@@ -100,7 +100,7 @@ func (s *session) settle(i item, err error) {
 			s.tell(wire.Error{Field: "id", Message: fmt.Sprintf("message %d could not be taken; a conversation cannot be held now", i.seq)})
 		}
 		if i.start && len(s.outbox) == 0 {
-			s.conversing, s.ear = false, nil
+			s.deafen()
 			s.show(idle)
 		}
 		return

@@ -112,12 +112,7 @@ func (m *mediaServer) Hear(req *media.HearRequest, stream grpc.ServerStreamingSe
 	if err != nil {
 		return err
 	}
-	for at := 0; ; {
-		pcm, ended, dropped, more, err := s.hearUtterance(req.Utterance, at)
-		if err != nil {
-			return err
-		}
-		at += len(pcm)
+	send := func(pcm []byte) error {
 		for len(pcm) > 0 {
 			n := min(len(pcm), soundChunk)
 			if err := stream.Send(&media.Sound{Pcm: pcm[:n]}); err != nil {
@@ -125,53 +120,46 @@ func (m *mediaServer) Hear(req *media.HearRequest, stream grpc.ServerStreamingSe
 			}
 			pcm = pcm[n:]
 		}
-		if ended {
-			return stream.Send(&media.Sound{End: true, Dropped: dropped})
+		return nil
+	}
+	for _, pcm := range s.hearBefore(req.Utterance, req.Since) {
+		if err := send(pcm); err != nil {
+			return err
+		}
+	}
+	for at := 0; ; {
+		h, err := s.hearUtterance(req.Utterance, at)
+		if err != nil {
+			return err
+		}
+		at += len(h.pcm)
+		if err := send(h.pcm); err != nil {
+			return err
+		}
+		if h.ended {
+			return stream.Send(&media.Sound{End: true, Dropped: h.dropped, Open: h.open})
 		}
 		select {
-		case <-more:
+		case <-h.more:
 		case <-stream.Context().Done():
 			return hungUp(stream)
 		}
 	}
 }
 
-// hearUtterance gives what was said behind a byte, and how to wait for more.
-func (s *session) hearUtterance(number uint32, from int) (pcm []byte, ended, dropped bool, more <-chan struct{}, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, u := range s.utterances {
-		if u.number == number {
-			return u.pcm[from:], u.ended, u.dropped, u.bell.heard(), nil
-		}
-	}
-	if s.over != nil {
-		return nil, false, false, nil, s.over
-	}
-	return nil, false, false, nil, status.Errorf(codes.NotFound, "utterance %d is not kept here", number)
-}
-
-// Transcribed shows what was understood.
+// Transcribed takes what was understood, and tells what it was.
 func (m *mediaServer) Transcribed(_ context.Context, t *media.Transcript) (*media.Verdict, error) {
 	s, err := m.g.find(t.Place)
 	if err != nil {
 		return nil, err
 	}
-	confidence := t.Confidence
-	if math.IsNaN(confidence) {
+	if math.IsNaN(t.Confidence) {
 		return nil, invalid("confidence: is not a number")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.aside(t.Utterance) {
-		return &media.Verdict{}, nil
+	if t.Complete != nil {
+		return &media.Verdict{}, nil // it tells of the turn, and nothing of the words
 	}
-	s.answered = s.answered || t.Text != ""
-	s.tell(wire.UserTranscription{
-		Text: t.Text, Final: true, Timestamp: time.Now().UTC().Format(time.RFC3339Nano), UserID: s.kiosk,
-		Confidence: max(0, min(1, confidence)),
-	})
-	return &media.Verdict{}, nil
+	return s.understand(t, time.Now()), nil
 }
 
 // Write takes a response's text.
@@ -218,6 +206,9 @@ func (m *mediaServer) Write(stream grpc.ClientStreamingServer[media.Text, media.
 func (s *session) startText(first *media.Text) (*response, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.unwanted(first.After) {
+		return nil, nil, errVoid
+	}
 	r, err := s.response(first.Response)
 	if err != nil {
 		return nil, nil, err
@@ -225,10 +216,11 @@ func (s *session) startText(first *media.Text) (*response, <-chan struct{}, erro
 	if r.over {
 		return nil, nil, errCut
 	}
+	r.after = first.After
 	if len(r.text) > 0 {
 		r.rewind(first.Keep)
 	} else {
-		s.tell(wire.BotLLMStarted{})
+		s.tellText(r, wire.BotLLMStarted{})
 	}
 	return r, r.bell.heard(), nil
 }
@@ -263,12 +255,12 @@ func (s *session) addText(r *response, t *media.Text) error {
 		return status.Errorf(codes.ResourceExhausted, "delta: a response has at most %d bytes of text", maxResponseText)
 	}
 	if t.Delta != "" {
-		s.tell(wire.BotLLMText{Text: t.Delta})
+		s.tellText(r, wire.BotLLMText{Text: t.Delta})
 	}
 	changed := r.write(t.Delta)
 	if t.Complete {
 		r.finishText()
-		s.tell(wire.BotLLMStopped{})
+		s.tellText(r, wire.BotLLMStopped{})
 		changed = true
 	}
 	if changed {
@@ -466,6 +458,9 @@ type player struct {
 func (s *session) play(start *media.Audio_Start) (p *player, from uint32, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.unwanted(start.After) {
+		return nil, 0, errVoid
+	}
 	r, err := s.response(start.Response)
 	if err != nil {
 		return nil, 0, err
@@ -475,7 +470,7 @@ func (s *session) play(start *media.Audio_Start) (p *player, from uint32, err er
 	}
 	now := time.Now()
 	if r.start == nil {
-		r.start = start
+		r.start, r.after = start, start.After
 		r.moved = now
 	}
 	// The conversation has gone on to this response; one before it that nobody
@@ -522,6 +517,8 @@ func (p *player) state(now time.Time) (playState, error) {
 		return playState{}, p.s.over
 	case p.attempt != r.attempt:
 		return playState{}, errCut // a newer attempt speaks
+	case r.void:
+		return playState{}, errVoid
 	case r.over:
 		return playState{ended: &media.Playback_Ended{
 			PlayedMs: uint32(r.playedMs), TotalMs: uint32(r.ms(r.total)),

@@ -21,6 +21,8 @@ type meters struct {
 	signalTime          prometheus.Histogram
 	playFull            prometheus.Counter
 	utterances          *prometheus.CounterVec // by what ended them
+	guesses             *prometheus.CounterVec // by how the turn went on
+	holds               *prometheus.CounterVec // by verdict
 	cuts                *prometheus.CounterVec // by reason
 	cutTime             prometheus.Histogram
 	resumes             *prometheus.CounterVec
@@ -55,8 +57,10 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 			Buckets: prometheus.ExponentialBuckets(.001, 2, 14),
 		}),
 		playFull:   counter("play_full_total", "Times that a response's audio waited because its buffer was full."),
-		utterances: counters("utterances_total", "Utterances, by what ended them: silence, kiosk, too_long, gone.", "end"),
-		cuts:       counters("responses_cut_total", "Responses that were cut, by reason: speech, interrupt, input, stalled, abandoned, ended.", "reason"),
+		utterances: counters("utterances_total", "Utterances, by what ended them: silence, kiosk, too_long, gone, continued, ignored.", "end"),
+		guesses:    counters("guesses_total", "Pauses at which an answer was begun: kept when the turn was over, void when the customer went on.", "result"),
+		holds:      counters("responses_held_total", "Utterances over what was being said, by verdict: cut, noise, backchannel, few_words, echo, or late when there was none in time.", "verdict"),
+		cuts:       counters("responses_cut_total", "Responses that were cut, by reason: speech, interrupt, input, void, stalled, abandoned, superseded, cancelled, ended.", "reason"),
 		cutTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "parley_gateway_cut_seconds", Help: "From the audio frame or message that cut a response to its clear being written.",
 			Buckets: prometheus.ExponentialBuckets(.00005, 2, 14),
@@ -72,7 +76,7 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 	for _, c := range []prometheus.Collector{
 		m.sessions, m.connected,
 		m.framesIn, m.framesOut, m.refused, m.closed, m.controlOverflow, m.signalOverflow, m.signals,
-		m.signalTime, m.playFull, m.utterances, m.cuts, m.cutTime, m.resumes,
+		m.signalTime, m.playFull, m.utterances, m.guesses, m.holds, m.cuts, m.cutTime, m.resumes,
 		m.requests, m.listeners, m.listenersDropped,
 	} {
 		errs = append(errs, reg.Register(c))

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -25,6 +26,9 @@ const (
 	// overdue is how long after a response should have been played a kiosk may
 	// still say so; then it counts as played (LiveKit's rule).
 	overdue = 2 * time.Second
+	// shortOfEnd is how far from its end a response may be that a kiosk says it has
+	// played: rates are changed, and times rounded, on the way.
+	shortOfEnd = 100 * time.Millisecond
 	// stalledAfter is how long a response may make no progress, because the kiosk
 	// does not play it or nobody makes its audio, before it is given up.
 	stalledAfter = 10 * time.Second
@@ -62,6 +66,9 @@ type response struct {
 	total   int64 // samples made
 	made    bool  // all of them
 
+	after uint32 // the utterance that it answers as a guess; 0: it is none
+	void  bool   // the customer went on instead
+
 	// Playback. The played position is what the kiosk told last, mark, plus the
 	// time since then; it never runs ahead of what was sent.
 	begun    bool
@@ -69,7 +76,8 @@ type response struct {
 	lastSent bool
 	endTold  bool
 	mark     int64
-	marked   time.Time // zero: the clock stands, nobody is connected
+	marked   time.Time // zero: the clock stands: nobody is connected, or it is held
+	held     bool      // because of a sound whose verdict is awaited
 	reported bool      // the kiosk tells its position
 	dry      bool      // and has told that it has played everything
 	moved    time.Time // when there was progress last
@@ -274,7 +282,8 @@ func (r *response) report(ms int64, done bool, now time.Time) {
 		r.moved = now
 	}
 	r.mark, r.marked, r.reported = at, now, true
-	if done && r.lastSent {
+	// A done that is short of the end answers a clear.
+	if done && r.lastSent && r.total-at <= r.samples(shortOfEnd) {
 		r.dry = true
 	}
 }
@@ -284,6 +293,27 @@ func (r *response) pause(now time.Time) {
 	if r.begun {
 		r.mark, r.marked = r.position(now), time.Time{}
 	}
+}
+
+// wholeParts counts the parts that end before a sample.
+func (r *response) wholeParts(sample int64) int {
+	n := slices.IndexFunc(r.parts, func(p *part) bool { return p.first+p.samples > sample })
+	if n < 0 {
+		return len(r.parts)
+	}
+	return n
+}
+
+// saidAround is the text of what is heard from a time before a sample to a time
+// behind it.
+func (r *response) saidAround(sample int64, before, behind time.Duration) string {
+	var texts []string
+	for _, p := range r.parts {
+		if p.first < sample+r.samples(behind) && p.first+p.samples > sample-r.samples(before) {
+			texts = append(texts, p.text)
+		}
+	}
+	return strings.Join(texts, " ")
 }
 
 // rewindTo makes everything behind a sample be sent again.

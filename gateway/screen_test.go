@@ -146,9 +146,9 @@ func TestOnlyAHotwordCuts(t *testing.T) {
 		}
 		time.Sleep(500 * time.Millisecond)
 		r.take(wire.SpeechEnd{})
-		pcm, ended, dropped, _, err := r.s.hearUtterance(r.s.spoken, 0)
-		if len(pcm) != 6400 || !ended || dropped || err != nil {
-			t.Errorf("the recogniser gets %d bytes, ended %t, dropped %t, %v", len(pcm), ended, dropped, err)
+		h, err := r.s.hearUtterance(r.s.spoken, 0)
+		if len(h.pcm) != 6400 || !h.ended || h.dropped || err != nil {
+			t.Errorf("the recogniser gets %d bytes, ended %t, dropped %t, %v", len(h.pcm), h.ended, h.dropped, err)
 		}
 		if got := r.k.ms(1); got < 1900 {
 			t.Errorf("%d ms were sent after a second: what is said has paused", got)
@@ -278,6 +278,7 @@ func TestOnePerformerFollowsEveryResponse(t *testing.T) {
 		r.take(wire.VAD{Mode: "kiosk"})
 		time.Sleep(100 * time.Millisecond)
 		r.take(wire.SpeechStart{})
+		r.understood("stop")
 		r.over(second)
 		if got, want := performs(t, p), []string{"2 end", "3 cut"}; !slices.Equal(got, want) {
 			t.Errorf("timeline %q, want %q", got, want)

@@ -30,6 +30,10 @@ const (
 	longestNeeded = 700 * time.Millisecond // of all that together
 	preRoll       = 300 * time.Millisecond // kept before the first sound, so that no word loses its beginning
 
+	// pauseToLearn is the silence that counts as a pause where pauses are only
+	// looked at, and nothing is guessed.
+	pauseToLearn = 200 * time.Millisecond
+
 	defaultEndSilence   = 500 * time.Millisecond
 	defaultMaxUtterance = 20 * time.Second
 
@@ -50,6 +54,7 @@ var (
 	errMoved    = status.Error(codes.Unavailable, "the gateway is draining")
 	errOver     = status.Error(codes.NotFound, "the conversation is over")
 	errCut      = status.Error(codes.Aborted, "the response was cut")
+	errVoid     = status.Error(codes.Aborted, "the customer went on: what this answers is not all that they said")
 	// errPerformed ends a Perform that another one has taken over from.
 	errPerformed = status.Error(codes.Aborted, "another performer has taken over")
 	errMany      = status.Error(codes.ResourceExhausted, "too many responses of this session are open")
@@ -107,12 +112,14 @@ type session struct {
 	received, durable int64
 
 	// What is heard.
-	ear        *ear // nil without a conversation
+	ear        *ear      // nil without a conversation
+	heardAt    time.Time // when audio came last
 	kioskVAD   bool
-	utterances []*utterance // the last keptUtterances
-	spoken     uint32       // number of the last one
-	open       *utterance   // the one under way
-	askedAt    time.Time    // when the customer was done; zero: answered
+	utterances []*utterance  // the last keptUtterances
+	spoken     uint32        // number of the last one
+	open       *utterance    // the one under way, or paused
+	guess      time.Duration // the silence that is a pause, as the last question had it; 0: none is
+	askedAt    time.Time     // when the customer said the last word; zero: answered
 
 	// What is said.
 	responses  map[uint32]*response
@@ -177,7 +184,11 @@ func (s *session) attach(c sink, ready wire.BotReady, played *wire.Played, now t
 			at = r.samples(time.Duration(played.Ms) * time.Millisecond)
 		}
 		r.rewindTo(at, now)
-		s.sayAgain(r)
+		if r.held {
+			r.pause(now)
+		} else {
+			s.sayAgain(r)
+		}
 	}
 	c.wake()
 }
@@ -210,7 +221,7 @@ func (s *session) detach(c sink, now time.Time) {
 		s.current.pause(now)
 	}
 	if s.open != nil {
-		s.endUtterance("gone", false, now) // what was said so far is answered
+		s.commit("gone", now) // what was said so far is answered
 	}
 	if s.moving {
 		s.endLocked(errMoved)
@@ -386,7 +397,7 @@ func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 		return s.kioskSpeech(m.Seq, now)
 	case wire.SpeechEnd:
 		if s.open != nil {
-			s.endUtterance("kiosk", false, now)
+			s.commit("kiosk", now)
 		}
 		s.signal(item{seq: m.Seq})
 	case wire.Interrupt:
@@ -399,6 +410,10 @@ func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 			s.conn.wake()
 		}
 	case wire.VAD:
+		if s.open != nil { // who would end it listens no more
+			s.commit("kiosk", now)
+		}
+		s.endDetection()
 		s.kioskVAD = b.Mode == "kiosk"
 	case wire.Resume:
 		return &wire.FieldError{Field: "data.t", Problem: "resume is the first message of a connection"}
@@ -413,6 +428,7 @@ func (s *session) act(seq int64, sig workflows.Signal, now time.Time) {
 	s.converse()
 	s.signal(item{seq: seq, start: true, Signal: sig})
 	s.interrupt("input", 0, now)
+	s.answeredAll()
 	s.askedAt = now
 	s.takeAnswer()
 	s.show(thinking)
@@ -450,12 +466,7 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 	}
 	s.reset("ended", now)
 	s.leaveConversation()
-	s.conversing, s.listen, s.ear, s.open = false, nil, nil, nil
-	for _, u := range s.utterances {
-		u.end(true)
-	}
-	s.utterances = nil
-	s.askedAt = time.Time{}
+	s.deafen()
 	s.clearScreen()
 	if s.conn == nil {
 		s.outcome = outcome
@@ -463,6 +474,16 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 	s.tell(wire.Ended{Outcome: outcome})
 	s.language = ""
 	s.show(idle)
+}
+
+// deafen forgets what was heard: no conversation is under way.
+func (s *session) deafen() {
+	s.conversing, s.ear, s.open, s.guess, s.askedAt = false, nil, nil, 0, time.Time{}
+	for _, u := range s.utterances {
+		u.end(true)
+		u.awaited = false
+	}
+	s.utterances = nil
 }
 
 func (s *session) leaveConversation() {
@@ -480,6 +501,7 @@ func (s *session) leaveConversation() {
 func (s *session) reset(reason string, now time.Time) {
 	for _, r := range s.responses {
 		if !r.over {
+			r.after = 0 // the conversation that guessed is gone
 			s.cut(r, reason, now)
 		}
 	}
@@ -516,6 +538,7 @@ func (s *session) hear(pcm []byte, now time.Time) *wire.FieldError {
 	if s.ear == nil {
 		s.ear = &ear{}
 	}
+	s.heardAt = now
 	for e := s.ear; len(pcm) > 0; {
 		n := copy(e.frame[e.filled:], pcm)
 		pcm = pcm[n:]
@@ -530,7 +553,7 @@ func (s *session) hear(pcm []byte, now time.Time) *wire.FieldError {
 func (s *session) hearFrame(e *ear, now time.Time) {
 	if s.kioskVAD {
 		if s.open != nil && (!s.open.add(e.frame[:]) || time.Duration(len(s.open.pcm))*time.Second/bytesPerSecondIn >= s.maxUtterance()) {
-			s.endUtterance("too_long", false, now)
+			s.commit("too_long", now)
 		}
 		return
 	}
@@ -542,18 +565,30 @@ func (s *session) hearFrame(e *ear, now time.Time) {
 		e.detector.Forget() // what is heard meanwhile is not said to us
 		return
 	}
-	switch {
-	case s.open == nil && event == vad.Started:
-		u := s.startUtterance(0, now)
-		for _, f := range e.since(e.detector.Lead() + int(preRoll/vad.Frame)) {
-			u.add(f)
+	u := s.open
+	if u == nil {
+		if event == vad.Started {
+			u = s.startUtterance(0, now)
+			u.first = e.frames - e.detector.Lead()
+			for _, f := range e.since(e.detector.Lead() + int(preRoll/vad.Frame)) {
+				u.add(f)
+			}
 		}
-	case s.open == nil:
-	case !s.open.add(e.frame[:]) || event == vad.TooLong:
+		return
+	}
+	if !u.paused && !u.add(e.frame[:]) {
 		e.detector.Forget()
-		s.endUtterance("too_long", false, now)
+		event = vad.TooLong
+	}
+	switch {
+	case event == vad.Paused && s.guess > 0 && !u.aside:
+		s.pause()
+	case event == vad.Resumed && u.paused:
+		s.resume(now)
 	case event == vad.Ended:
-		s.endUtterance("silence", false, now)
+		s.commit("silence", now)
+	case event == vad.TooLong:
+		s.commit("too_long", now)
 	}
 }
 
@@ -573,7 +608,11 @@ func (s *session) endpointing(spoken *response) vad.Options {
 	if ms := s.listen.GetEndSilenceMs(); ms > 0 {
 		o.EndSilence = time.Duration(ms) * time.Millisecond
 	}
-	if spoken != nil {
+	o.Pause = s.guess
+	if mode := s.listen.GetEndpointing(); o.Pause == 0 && mode != "" && mode != "fixed" {
+		o.Pause = pauseToLearn
+	}
+	if spoken != nil && !spoken.held {
 		// Words cannot be counted before they are recognised; the time that they
 		// take to say can.
 		words := time.Duration(max(1, spoken.start.MinWords))
@@ -600,54 +639,9 @@ func (s *session) kioskSpeech(seq int64, now time.Time) *wire.FieldError {
 		return nil
 	}
 	s.converse()
+	s.heardAt = now
 	s.startUtterance(seq, now)
 	return nil
-}
-
-// startUtterance opens an utterance and silences the kiosk: the customer first.
-// What only a hotword cuts goes on, and the conversation says whether one was
-// heard.
-func (s *session) startUtterance(seq int64, now time.Time) *utterance {
-	s.spoken++
-	u := &utterance{number: s.spoken, aside: s.current != nil && s.current.start.BargeIn == "hotword"}
-	s.open = u
-	s.utterances = append(s.utterances, u)
-	s.utterances = s.utterances[max(0, len(s.utterances)-keptUtterances):]
-	started := item{seq: seq, start: true, Signal: workflows.Signal{Kind: workflows.SpeechStarted, Utterance: int(u.number)}}
-	if u.aside {
-		s.signal(started)
-		return u
-	}
-	cut, at := s.hush("speech", now)
-	s.tell(wire.UserStartedSpeaking{})
-	s.show(listening)
-	s.signal(started)
-	if cut != nil {
-		s.signal(item{Signal: workflows.Signal{Kind: workflows.Interrupted, Response: int(cut.number), PlayedMs: at}})
-	}
-	return u
-}
-
-func (s *session) endUtterance(how string, dropped bool, now time.Time) {
-	u := s.open
-	u.end(dropped)
-	s.open = nil
-	s.g.meters.utterances.WithLabelValues(how).Inc()
-	if u.aside {
-		return
-	}
-	s.askedAt = now
-	s.tell(wire.UserStoppedSpeaking{})
-	s.show(thinking)
-	if s.conn != nil {
-		s.conn.wake() // a response may have waited for the customer to finish
-	}
-}
-
-// aside tells whether an utterance was begun over a response that only a hotword
-// cuts.
-func (s *session) aside(number uint32) bool {
-	return slices.ContainsFunc(s.utterances, func(u *utterance) bool { return u.number == number && u.aside })
 }
 
 // interrupt cuts what is being said, unless it must not be, and tells the
@@ -681,13 +675,20 @@ func (s *session) cut(r *response, reason string, now time.Time) {
 		s.current = nil
 	}
 	s.g.meters.cuts.WithLabelValues(reason).Inc()
+	if u := s.utterance(r.after); u != nil && u.committed && r.playedMs == 0 {
+		s.confirm(u) // which hearing it would have done
+	}
 	if !r.begun {
 		return
 	}
-	s.cutAt = now
-	s.tell(wire.Clear{Response: int(r.number)})
+	if !r.held {
+		s.cutAt = now
+		s.tell(wire.Clear{Response: int(r.number)})
+	}
 	s.tell(wire.BotInterrupted{Response: int(r.number), PlayedMs: r.playedMs})
-	s.tell(wire.BotStoppedSpeaking{})
+	if !r.held {
+		s.tell(wire.BotStoppedSpeaking{})
+	}
 }
 
 // cleared gives the time of the last cut once, for whoever writes its clear.
@@ -738,10 +739,12 @@ func (s *session) response(number uint32) (*response, error) {
 }
 
 // choose gives the response that is heard now or next: the lowest number that
-// has a voice. A customer who is speaking is not talked over, unless what they
-// began to say was an aside.
+// has a voice. A customer whose turn is not over is not talked over, unless what
+// they began to say was an aside, and nothing is begun that the verdict on what
+// they said may yet cut. So nothing that answers a guess is heard before its
+// commit.
 func (s *session) choose() *response {
-	if s.current != nil || s.open != nil && !s.open.aside {
+	if s.current != nil || s.open != nil && !s.open.aside || s.awaiting() {
 		return s.current
 	}
 	var next *response
@@ -767,7 +770,7 @@ func (s *session) next(c sink, now time.Time, a *wire.Audio) (due bool, wait tim
 	if s.moving && s.moveOn(r, now) {
 		return false, 0
 	}
-	if r == nil {
+	if r == nil || r.held {
 		return false, forever
 	}
 	if !r.begun {
@@ -827,6 +830,7 @@ func (s *session) begin(r *response, now time.Time) bool {
 		return false
 	}
 	s.current = r
+	s.answeredAll()
 	r.begun = true
 	r.moved = now
 	if l := r.start.Language; l != "" {
@@ -848,6 +852,9 @@ func (s *session) begin(r *response, now time.Time) bool {
 // answer need not wait for the question.
 func (s *session) listenNext(r *response) {
 	s.listen = r.start.Listening
+	if s.listen != nil { // else speech is guessed at as it was
+		s.guess = time.Duration(s.listen.PauseMs) * time.Millisecond
+	}
 	s.turnScreen(r.start.Screen)
 }
 
@@ -868,6 +875,8 @@ func (s *session) after(r *response) string {
 	switch {
 	case !s.conversing:
 		return idle
+	case s.open != nil && !s.open.aside:
+		return listening
 	case r.start.Listening != nil:
 		return listening
 	}
@@ -899,6 +908,22 @@ func (s *session) announce(r *response, m wire.Out) {
 	case len(r.early) < maxEarly:
 		r.early = append(r.early, m)
 	}
+}
+
+// tellText tells what the model writes; of a guess not before it is heard, for it
+// may be void.
+func (s *session) tellText(r *response, m wire.Out) {
+	if r.after == 0 {
+		s.tell(m)
+		return
+	}
+	if t, ok := m.(wire.BotLLMText); ok && !r.begun && len(r.early) > 0 {
+		if last, ok := r.early[len(r.early)-1].(wire.BotLLMText); ok {
+			r.early[len(r.early)-1] = wire.BotLLMText{Text: last.Text + t.Text}
+			return
+		}
+	}
+	s.announce(r, m)
 }
 
 func (s *session) caption(r *response, p *part) wire.BotOutput {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/praesenz/parley/gateway/pipecat"
 	"github.com/praesenz/parley/gateway/wire"
+	"github.com/praesenz/parley/media"
 	"github.com/praesenz/parley/workflows"
 )
 
@@ -150,7 +151,11 @@ func TestAStockClientHasLittleAudioWhenItIsCut(t *testing.T) {
 	if most := cut.Sub(begun) + stockAhead + frameTime; k.played() > most {
 		t.Errorf("%s of audio had come after %s, want at most %s", k.played(), cut.Sub(begun), most)
 	}
-	b.expectSignal(t, workflows.SpeechStarted)
+	started := b.expectSignal(t, workflows.SpeechStarted)
+	heard := &media.Transcript{Place: k.place("run-1"), Utterance: uint32(started.Utterance), Text: "where do I find hammers"}
+	if _, err := b.media.Transcribed(worker(t), heard); err != nil {
+		t.Fatal(err)
+	}
 	if e := ended(t, st); !e.Interrupted || int64(e.PlayedMs) > cut.Sub(begun).Milliseconds()+50 {
 		t.Errorf("ended: %v, %s after it began", e, cut.Sub(begun))
 	}

@@ -29,8 +29,9 @@ type Metrics struct {
 	// Conversations counts conversations that have ended, by store and outcome:
 	// the flow's own word, or terminated, cancelled, timed_out, failed.
 	Conversations *prometheus.CounterVec
-	// ResponseTime is the time in seconds from the end of what a customer said,
-	// typed or touched to the first audio frame of the answer, by store and kiosk.
+	// ResponseTime is the time in seconds from the last word that a customer said,
+	// or what they typed or touched, to the first audio frame of the answer, by
+	// store and kiosk. The silence that ends a turn is part of it.
 	ResponseTime *prometheus.HistogramVec
 	// STTConfidence is the confidence (0..1) of each transcript, by store and kiosk.
 	STTConfidence *prometheus.HistogramVec
@@ -54,7 +55,7 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 		}, []string{"store", "outcome"}),
 		ResponseTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kiosk_response_time_seconds",
-			Help: "From the end of what a customer said, typed or touched to the answer's first audio frame.",
+			Help: "From the last word that a customer said, or what they typed or touched, to the answer's first audio frame. The silence that ends a turn is part of it.",
 			// Up to 15 s, where the stores' alert on response time lies, and beyond.
 			Buckets: []float64{.05, .1, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 8, 15, 30},
 		}, []string{"store", "kiosk"}),

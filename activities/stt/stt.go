@@ -120,40 +120,37 @@ func (t *Transcriber) Transcribe(ctx context.Context, in activities.TranscribeIn
 
 	hearing, stop := context.WithCancel(ctx)
 	defer stop()
-	sounds, err := gateway.Hear(hearing, &media.HearRequest{Place: session.Place(in.Place), Utterance: uint32(in.Utterance)})
+	sounds, err := gateway.Hear(hearing, &media.HearRequest{
+		Place: session.Place(in.Place), Utterance: uint32(in.Utterance), Since: uint32(in.Since),
+	})
 	if err != nil {
 		return result, session.Err(ctx, "hear the utterance", err)
 	}
 	heard, err := t.hear(ctx, sounds, in)
-	result.AudioMs = heard.ms
+	result.AudioMs, result.Open = heard.ms, heard.open
 	if ctx.Err() != nil {
 		return result, ctx.Err()
 	}
-	if errors.Is(err, errNothingSaid) {
-		result.NoSpeech = true
-		return result, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errNothingSaid) {
 		return result, err
 	}
 	result.Text, result.Confidence = heard.transcript.judge()
 	result.NoSpeech = result.Text == ""
-	if result.NoSpeech {
-		return result, nil
-	}
-	if t.config.OnTranscribed != nil {
+	if !result.NoSpeech && t.config.OnTranscribed != nil {
 		t.config.OnTranscribed(in.Place.Store, in.Place.Kiosk, result.Confidence)
 	}
-	t.caption(ctx, gateway, in, result)
+	verdict := t.tell(ctx, gateway, in, result)
+	result.Ignored, result.Joins = verdict.GetIgnored(), int(verdict.GetJoins())
 	return result, nil
 }
 
-// caption shows the customer what was understood. The conversation goes on
-// without it, so a failure is only logged.
-func (t *Transcriber) caption(ctx context.Context, gateway media.MediaClient, in activities.TranscribeInput, r activities.TranscribeResult) {
-	ctx, cancel := context.WithTimeoutCause(ctx, captionTimeout, errors.New("the gateway took no caption within 1s"))
+// tell tells the gateway what was understood, or that there was nothing to
+// understand, and gives its verdict. The conversation goes on without one, so a
+// failure is only logged.
+func (t *Transcriber) tell(ctx context.Context, gateway media.MediaClient, in activities.TranscribeInput, r activities.TranscribeResult) *media.Verdict {
+	ctx, cancel := context.WithTimeoutCause(ctx, captionTimeout, errors.New("the gateway took no transcript within 1s"))
 	defer cancel()
-	_, err := gateway.Transcribed(ctx, &media.Transcript{
+	verdict, err := gateway.Transcribed(ctx, &media.Transcript{
 		Place:      session.Place(in.Place),
 		Utterance:  uint32(in.Utterance),
 		Text:       r.Text,
@@ -161,12 +158,14 @@ func (t *Transcriber) caption(ctx context.Context, gateway media.MediaClient, in
 		Language:   in.Language,
 	})
 	if err != nil {
-		t.log.Warn("caption not shown", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "error", err)
+		t.log.Warn("no verdict on a transcript", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "error", err)
 	}
+	return verdict
 }
 
 type heard struct {
 	ms         int64
+	open       bool // the customer may go on
 	transcript transcript
 }
 
@@ -211,7 +210,7 @@ func (t *Transcriber) hear(ctx context.Context, sounds grpc.ServerStreamingClien
 		if !sound.GetEnd() {
 			continue
 		}
-		h := heard{ms: bytes / bytesPerMs}
+		h := heard{ms: bytes / bytesPerMs, open: sound.GetOpen()}
 		if up == nil {
 			return h, errNothingSaid
 		}

@@ -169,6 +169,31 @@ func TestTranscribeUploadsWhileTheCustomerSpeaks(t *testing.T) {
 	}
 }
 
+func TestTheGatewayJudges(t *testing.T) {
+	for name, c := range map[string]struct {
+		verdict *media.Verdict
+		open    bool
+	}{
+		"a guess":     {verdict: &media.Verdict{}, open: true},
+		"not for us":  {verdict: &media.Verdict{Ignored: "backchannel"}},
+		"one of both": {verdict: &media.Verdict{Joins: 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, stub.Config{Transcript: "yes"}, nil)
+			s.gateway.Judge(c.verdict)
+			s.sounds <- &media.Sound{Pcm: stub.Tone(500)}
+			s.sounds <- &media.Sound{End: true, Open: c.open}
+			got, err := s.run(activities.TranscribeInput{Utterance: 3, Since: 2})
+			if err != nil || got.Open != c.open || got.Ignored != c.verdict.Ignored || got.Joins != int(c.verdict.Joins) || got.Text != "yes" {
+				t.Errorf("result %+v, %v", got, err)
+			}
+			if h := s.gateway.Heard(); len(h) != 1 || h[0].Utterance != 3 || h[0].Since != 2 {
+				t.Errorf("asked to hear %v", h)
+			}
+		})
+	}
+}
+
 func TestNothingWasSaid(t *testing.T) {
 	for name, c := range map[string]struct {
 		speech stub.Config
@@ -191,8 +216,9 @@ func TestNothingWasSaid(t *testing.T) {
 			if err != nil || !got.NoSpeech || got.Text != "" {
 				t.Errorf("result %+v, %v", got, err)
 			}
-			if len(s.gateway.Captions()) != 0 || len(s.confidence) != 0 {
-				t.Error("nothing was said, but something was shown or observed")
+			// The gateway is told of it: what is being said may wait for that.
+			if told := s.gateway.Captions(); len(told) != 1 || told[0].GetText() != "" || len(s.confidence) != 0 {
+				t.Errorf("nothing was said, but the gateway was told %v and %v observed", told, s.confidence)
 			}
 		})
 	}

@@ -64,7 +64,7 @@ func (w *Writer) Message(m wire.Out) [][]byte {
 		c.Progress = &progress{Remaining: m.Text}
 		w.said = &c
 		return append(frames, rtvi("bot-output", c), frame(wire.Encode(m)))
-	case wire.BotInterrupted:
+	case wire.Clear, wire.BotInterrupted:
 		w.said = nil // not all of it was heard
 		return [][]byte{frame(wire.Encode(m))}
 	case wire.BotStoppedSpeaking:

@@ -19,7 +19,8 @@ const (
 // Options say what counts as an utterance; they may change with every frame.
 type Options struct {
 	MinSpeech    time.Duration // how much speech is needed to start one
-	EndSilence   time.Duration // the pause that ends one
+	Pause        time.Duration // the silence that is told before it ends one; 0, or EndSilence and more: none
+	EndSilence   time.Duration // the silence that ends one
 	MaxUtterance time.Duration // ends one that does not pause
 }
 
@@ -30,6 +31,8 @@ type Event uint8
 const (
 	Nothing Event = iota
 	Started       // an utterance began Lead frames ago
+	Paused        // it may be over
+	Resumed       // it was not: it went on Lead frames ago
 	Ended         // by silence
 	TooLong       // by MaxUtterance
 )
@@ -48,6 +51,15 @@ const (
 	windowSpan = 13 // frames each: together 2 s, longer than people speak without a gap
 )
 
+const (
+	// again is how much speech after a pause counts as going on. A click, which
+	// has less, must not take back what was begun at the pause.
+	again = 80 * time.Millisecond
+	// doubt is how long a sound in a pause, which may become speech, puts off the
+	// end of the utterance.
+	doubt = 200 * time.Millisecond
+)
+
 // A Detector follows one microphone. The zero value is ready; it is not safe
 // for concurrent use.
 type Detector struct {
@@ -64,10 +76,12 @@ type Detector struct {
 
 	speech    bool // this frame, with hysteresis
 	speaking  bool // an utterance is under way
+	paused    bool // and has paused
 	candidate int  // frames since speech may have begun; 0: it has not
 	speechy   int  // of these, frames of speech
 	voiced    int  // of these, voiced
-	silent    int  // frames since the last speech
+	silent    int  // frames since the last sound like speech
+	quiet     int  // frames since the last one that counted, in an utterance
 	length    int  // frames of the utterance
 }
 
@@ -84,14 +98,25 @@ func (d *Detector) Hear(frame []byte, o Options) Event {
 		d.silent++
 	}
 	if d.speaking {
-		return d.goOn(o)
+		return d.goOn(voiced, o)
 	}
 	return d.begin(voiced, o)
 }
 
 func (d *Detector) begin(voiced bool, o Options) Event {
-	if d.candidate == 0 && !d.speech {
+	if !d.likely(voiced, o.MinSpeech) || d.heard < warmUp {
 		return Nothing
+	}
+	d.speaking = true
+	d.length, d.quiet = d.candidate, d.silent
+	return Started
+}
+
+// likely follows a sound that may become speech, and reports whether there is
+// least of it.
+func (d *Detector) likely(voiced bool, least time.Duration) bool {
+	if d.candidate == 0 && !d.speech {
+		return false
 	}
 	d.candidate++
 	if d.speech {
@@ -102,40 +127,55 @@ func (d *Detector) begin(voiced bool, o Options) Event {
 	}
 	if d.silent > gap {
 		d.candidate, d.speechy, d.voiced = 0, 0, 0
-		return Nothing
+		return false
 	}
 	// A hiss or a slammed drawer is loud too, but it is not voiced.
-	if d.heard < warmUp || time.Duration(d.speechy)*Frame < o.MinSpeech || d.voiced*3 < d.speechy {
-		return Nothing
-	}
-	d.speaking = true
-	d.length = d.candidate
-	return Started
+	return time.Duration(d.speechy)*Frame >= least && d.voiced*3 >= d.speechy
 }
 
-func (d *Detector) goOn(o Options) Event {
+func (d *Detector) goOn(voiced bool, o Options) Event {
 	d.length++
+	resumed := false
+	if d.paused {
+		d.quiet++
+		resumed = d.likely(voiced, again)
+	} else {
+		d.quiet = d.silent
+	}
+	doubtful := d.paused && d.candidate > 0 && time.Duration(d.candidate)*Frame <= doubt
 	switch {
-	case time.Duration(d.silent)*Frame >= o.EndSilence:
+	case resumed:
+		d.paused = false
+		d.quiet -= d.candidate
+		return Resumed
+	case d.Silence() >= o.EndSilence && !doubtful:
 		d.Forget()
 		return Ended
 	case time.Duration(d.length)*Frame >= o.MaxUtterance:
 		d.Forget()
 		return TooLong
+	case !d.paused && o.Pause > 0 && d.Silence() >= o.Pause:
+		d.paused = true
+		d.candidate, d.speechy, d.voiced = 0, 0, 0
+		return Paused
 	}
 	return Nothing
 }
 
-// Lead is how many frames ago, this one included, the utterance began whose
-// start was just told.
+// Lead is how many frames ago, this one included, the speech began whose start
+// was just told.
 func (d *Detector) Lead() int { return d.candidate }
+
+// Silence is how long nothing was said when an utterance has paused or ended; when
+// it has resumed, how long the pause was.
+func (d *Detector) Silence() time.Duration { return time.Duration(d.quiet) * Frame }
 
 // Speaking tells whether an utterance is under way.
 func (d *Detector) Speaking() bool { return d.speaking }
 
 // Forget ends whatever is under way; the noise floor stays.
 func (d *Detector) Forget() {
-	d.speaking = false
+	d.speaking, d.paused = false, false
 	d.candidate, d.speechy, d.voiced, d.length = 0, 0, 0, 0
 }
 

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
-
-	"os"
 )
 
 var options = Options{MinSpeech: 120 * time.Millisecond, EndSilence: 500 * time.Millisecond, MaxUtterance: 20 * time.Second}
@@ -273,5 +273,47 @@ func BenchmarkHear(b *testing.B) {
 	var d Detector
 	for b.Loop() {
 		d.Hear(frame, options)
+	}
+}
+
+// A pause is told before the end, and what follows it: more words, or nothing.
+func TestAPauseIsToldAndTakenBack(t *testing.T) {
+	o := options
+	o.Pause = 200 * time.Millisecond
+	a, b := say(t, "flite slt", "do you have").at(-24), say(t, "flite slt", "blue paint").at(-24)
+	click := b[:640] // 40 ms of voice
+	for name, c := range map[string]struct {
+		then sound
+		want []Event
+	}{
+		"silence":       {then: silence(time.Second), want: []Event{Started, Paused, Ended}},
+		"a click":       {then: append(append(silence(300*time.Millisecond), click...), silence(time.Second)...), want: []Event{Started, Paused, Ended}},
+		"more":          {then: append(append(silence(350*time.Millisecond), b...), silence(time.Second)...), want: []Event{Started, Paused, Resumed, Paused, Ended}},
+		"a short gap":   {then: append(append(silence(100*time.Millisecond), b...), silence(time.Second)...), want: []Event{Started, Paused, Ended}},
+		"another, late": {then: append(append(silence(900*time.Millisecond), b...), silence(time.Second)...), want: []Event{Started, Paused, Ended, Started, Paused, Ended}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := append(append(silence(2500*time.Millisecond), a...), c.then...)
+			pcm := s.noise(-60).pcm()
+			var d Detector
+			var got []Event
+			for i := 0; (i+1)*FrameBytes <= len(pcm); i++ {
+				e := d.Hear(pcm[i*FrameBytes:(i+1)*FrameBytes], o)
+				if e == Nothing {
+					continue
+				}
+				got = append(got, e)
+				quiet := d.Silence()
+				switch {
+				case e == Paused && quiet != o.Pause,
+					e == Ended && (quiet < o.EndSilence || quiet > o.EndSilence+doubt+Frame),
+					e == Resumed && (quiet < 250*time.Millisecond || quiet > 350*time.Millisecond || d.Lead() > 10):
+					t.Errorf("event %d after %s of silence, lead %d", e, quiet, d.Lead())
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("events %v, want %v", got, c.want)
+			}
+		})
 	}
 }

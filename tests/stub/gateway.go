@@ -58,6 +58,8 @@ type Gateway struct {
 	read     *media.ReadRequest // the last one
 	cut      bool               // by the customer
 	taken    bool               // back, by the conversation
+	heard    []*media.HearRequest
+	verdict  *media.Verdict
 	gone     bool
 	captions []*media.Transcript
 	start    *media.Audio_Start
@@ -231,7 +233,8 @@ func (g *Gateway) Cues() (*media.Cues, []Performed) {
 }
 
 // Hear implements the media plane.
-func (g *Gateway) Hear(_ *media.HearRequest, s grpc.ServerStreamingServer[media.Sound]) error {
+func (g *Gateway) Hear(req *media.HearRequest, s grpc.ServerStreamingServer[media.Sound]) error {
+	g.update(func() { g.heard = append(g.heard, req) })
 	for {
 		select {
 		case sound, ok := <-g.config.Sounds:
@@ -250,7 +253,22 @@ func (g *Gateway) Hear(_ *media.HearRequest, s grpc.ServerStreamingServer[media.
 // Transcribed implements the media plane.
 func (g *Gateway) Transcribed(_ context.Context, t *media.Transcript) (*media.Verdict, error) {
 	g.update(func() { g.captions = append(g.captions, t) })
-	return &media.Verdict{}, nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.verdict == nil {
+		return &media.Verdict{}, nil
+	}
+	return g.verdict, nil
+}
+
+// Judge sets what Transcribed answers.
+func (g *Gateway) Judge(v *media.Verdict) { g.update(func() { g.verdict = v }) }
+
+// Heard gives what was asked to be heard.
+func (g *Gateway) Heard() []*media.HearRequest {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.heard)
 }
 
 // Write implements the media plane.
