@@ -146,6 +146,7 @@ type Gateway struct {
 	moveBy   time.Time         // while it drains: when the last kiosk has to go
 	watches  map[string]*watch // by workflow id
 
+	load     load
 	probed   probeCache
 	wasReady atomic.Bool // once is enough; see Config.Probe
 
@@ -262,8 +263,20 @@ func (g *Gateway) Start(ctx context.Context) error {
 			g.dead <- fmt.Errorf("gateway: serve %s: %w", g.cfg.MediaAddr, err)
 		}
 	})
+	g.tasks.Go(func() { g.load.watch(g.ctx, g.loaded) })
 	g.log.Info("gateway started", "addr", g.Addr(), "media", g.cfg.AdvertiseMedia)
 	return nil
+}
+
+// loaded tells that the gateway has become overloaded, or is no more.
+func (g *Gateway) loaded(lasted time.Duration) {
+	if g.load.over.Load() {
+		g.meters.overloaded.Set(1)
+		g.log.Warn("gateway is overloaded and takes no further kiosks", "late", g.load.late)
+		return
+	}
+	g.meters.overloaded.Set(0)
+	g.log.Info("gateway takes kiosks again", "seconds", lasted.Seconds())
 }
 
 func (g *Gateway) server(h http.Handler) *http.Server {
@@ -432,8 +445,15 @@ func (g *Gateway) admit(c *conn) (*session, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old := g.kiosks[key]
-	if len(g.conns) >= g.cfg.MaxSessions && (old == nil || !old.online()) {
-		return nil, fmt.Errorf("this gateway holds %d kiosks, which is MaxSessions", g.cfg.MaxSessions)
+	most := g.cfg.MaxSessions
+	if old != nil && old.online() {
+		most *= 2 // the connection that is replaced takes a moment to close
+	}
+	switch {
+	case len(g.conns) >= most:
+		return nil, fmt.Errorf("this gateway holds %d kiosks, which is MaxSessions; come back after a pause", g.cfg.MaxSessions)
+	case g.load.over.Load() && old == nil:
+		return nil, errors.New("this gateway is overloaded; come back after a pause")
 	}
 	g.conns[c] = struct{}{}
 	g.sessions[s.id] = s
@@ -441,6 +461,12 @@ func (g *Gateway) admit(c *conn) (*session, error) {
 	if old != nil {
 		s.before = old
 		old.replace()
+		// A kiosk that connects again and again, and never says anything, keeps the
+		// session that it may come back to, and no more.
+		if before := old.supersede(); before != nil {
+			s.before = before
+			delete(g.sessions, old.id)
+		}
 	}
 	g.meters.sessions.Set(float64(len(g.conns)))
 	g.meters.connected.WithLabelValues(c.store, c.kiosk).Inc()

@@ -284,6 +284,20 @@ func (s *session) unused() bool {
 	return s.fresh
 }
 
+// supersede ends a session in which nothing was said and which stands between
+// another one of its kiosk, which it gives, and the newest.
+func (s *session) supersede() *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.fresh || s.before == nil {
+		return nil
+	}
+	before := s.before
+	s.before = nil
+	s.endLocked(errReplaced)
+	return before
+}
+
 // settled marks the session as used, and gives the one before it, which nobody
 // will come back to.
 func (s *session) settled() *session {
