@@ -107,6 +107,19 @@ func (c *conn) take(s *session, played *wire.Played) {
 	c.session = s
 	c.mu.Unlock()
 	s.attach(c, wire.BotReady{Version: wire.Version, About: about}, played, time.Now())
+	if c.g.drained.Load() {
+		c.move()
+	}
+}
+
+// move asks the kiosk to connect elsewhere, because the gateway drains.
+func (c *conn) move() {
+	c.g.mu.Lock()
+	by := c.g.moveBy
+	c.g.mu.Unlock()
+	if s := c.current(); s != nil { // else take will ask it
+		s.move(by)
+	}
 }
 
 func (c *conn) current() *session {

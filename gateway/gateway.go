@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,10 +110,13 @@ type Temporal interface {
 
 // Fixed times; each is one that somebody waits for.
 const (
-	drainLimit    = 30 * time.Second // SIGTERM to gone
-	awayAfter     = 3 * time.Second  // of silence from Temporal before a customer is told
-	signalTimeout = 2 * time.Second  // of one attempt
-	writeTimeout  = 5 * time.Second  // of one WebSocket message
+	drainLimit    = 30 * time.Second      // SIGTERM to gone
+	moveLimit     = 25 * time.Second      // SIGTERM to the last kiosk's being asked to go
+	moveWithin    = 10 * time.Second      // in which kiosks are asked, one after the other,
+	moveEvery     = 50 * time.Millisecond // and the most between two
+	awayAfter     = 3 * time.Second       // of silence from Temporal before a customer is told
+	signalTimeout = 2 * time.Second       // of one attempt
+	writeTimeout  = 5 * time.Second       // of one WebSocket message
 	pingEvery     = 20 * time.Second
 	idleTimeout   = 45 * time.Second // two pings unanswered
 	lingerTimeout = 2 * time.Second  // for the other side to see why it is closed
@@ -138,8 +143,10 @@ type Gateway struct {
 	sessions map[string]*session // by id
 	kiosks   map[string]*session // the newest of each kiosk, by store/kiosk
 	conns    map[*conn]struct{}
+	moveBy   time.Time         // while it drains: when the last kiosk has to go
 	watches  map[string]*watch // by workflow id
 
+	load     load
 	probed   probeCache
 	wasReady atomic.Bool // once is enough; see Config.Probe
 
@@ -256,8 +263,20 @@ func (g *Gateway) Start(ctx context.Context) error {
 			g.dead <- fmt.Errorf("gateway: serve %s: %w", g.cfg.MediaAddr, err)
 		}
 	})
+	g.tasks.Go(func() { g.load.watch(g.ctx, g.loaded) })
 	g.log.Info("gateway started", "addr", g.Addr(), "media", g.cfg.AdvertiseMedia)
 	return nil
+}
+
+// loaded tells that the gateway has become overloaded, or is no more.
+func (g *Gateway) loaded(lasted time.Duration) {
+	if g.load.over.Load() {
+		g.meters.overloaded.Set(1)
+		g.log.Warn("gateway is overloaded and takes no further kiosks", "late", g.load.late)
+		return
+	}
+	g.meters.overloaded.Set(0)
+	g.log.Info("gateway takes kiosks again", "seconds", lasted.Seconds())
 }
 
 func (g *Gateway) server(h http.Handler) *http.Server {
@@ -298,33 +317,43 @@ func (g *Gateway) MetricsAddr() string {
 func (g *Gateway) Dead() <-chan error { return g.dead }
 
 // Drain turns the gateway unready, asks every kiosk to connect elsewhere after
-// the sentence in progress, and returns when all have gone, or 30 s have passed,
-// or ctx ends. Stop must follow.
+// the sentence in progress, one after the other so that the gateways that take
+// them are not met by all at once, and returns when all have gone, or 30 s have
+// passed, or ctx ends. Stop must follow.
 func (g *Gateway) Drain(ctx context.Context) {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, drainLimit)
 	defer cancel()
-	g.drained.Store(true)
 	g.mu.Lock()
-	begun := len(g.conns)
-	for _, s := range g.sessions {
-		s.move()
-	}
+	g.moveBy = began.Add(moveLimit)
+	g.drained.Store(true) // a connection that comes to be after this is asked by itself
+	kiosks := slices.Collect(maps.Keys(g.conns))
 	g.mu.Unlock()
+	g.log.Info("gateway drains", "kiosks", len(kiosks))
 
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for g.busy() {
+	pace := time.NewTicker(min(moveEvery, moveWithin/time.Duration(len(kiosks)+1)))
+	defer pace.Stop()
+	for asked := 0; (asked < len(kiosks) || g.busy()) && ctx.Err() == nil; {
+		if asked < len(kiosks) {
+			kiosks[asked].move()
+			asked++
+		} else {
+			pace.Reset(moveEvery)
+		}
 		select {
-		case <-tick.C:
-			continue
+		case <-pace.C:
 		case <-ctx.Done():
 		}
-		break
 	}
 	g.mu.Lock()
 	left := len(g.conns)
+	unsent := 0
+	for _, s := range g.sessions {
+		unsent += s.undelivered()
+	}
 	g.mu.Unlock()
-	g.log.Info("gateway drained", "kiosks", begun, "moved", begun-left, "left", left)
+	g.log.Info("gateway drained", "kiosks", len(kiosks), "moved", max(0, len(kiosks)-left), "left", left,
+		"unsent_signals", unsent, "seconds", time.Since(began).Seconds())
 }
 
 // busy tells whether a kiosk is connected or a signal is yet to be accepted.
@@ -416,8 +445,15 @@ func (g *Gateway) admit(c *conn) (*session, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old := g.kiosks[key]
-	if len(g.conns) >= g.cfg.MaxSessions && (old == nil || !old.online()) {
-		return nil, fmt.Errorf("this gateway holds %d kiosks, which is MaxSessions", g.cfg.MaxSessions)
+	most := g.cfg.MaxSessions
+	if old != nil && old.online() {
+		most *= 2 // the connection that is replaced takes a moment to close
+	}
+	switch {
+	case len(g.conns) >= most:
+		return nil, fmt.Errorf("this gateway holds %d kiosks, which is MaxSessions; come back after a pause", g.cfg.MaxSessions)
+	case g.load.over.Load() && old == nil:
+		return nil, errors.New("this gateway is overloaded; come back after a pause")
 	}
 	g.conns[c] = struct{}{}
 	g.sessions[s.id] = s
@@ -425,6 +461,12 @@ func (g *Gateway) admit(c *conn) (*session, error) {
 	if old != nil {
 		s.before = old
 		old.replace()
+		// A kiosk that connects again and again, and never says anything, keeps the
+		// session that it may come back to, and no more.
+		if before := old.supersede(); before != nil {
+			s.before = before
+			delete(g.sessions, old.id)
+		}
 	}
 	g.meters.sessions.Set(float64(len(g.conns)))
 	g.meters.connected.WithLabelValues(c.store, c.kiosk).Inc()

@@ -175,7 +175,7 @@ func (g *Gateway) ready(c *gin.Context) {
 	if p.Ready {
 		g.wasReady.Store(true)
 	}
-	ready := g.wasReady.Load() && !g.drained.Load()
+	ready := g.wasReady.Load() && !g.drained.Load() && !g.load.over.Load()
 	code := http.StatusOK
 	if !ready {
 		code = http.StatusServiceUnavailable

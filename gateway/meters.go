@@ -12,6 +12,7 @@ import (
 type meters struct {
 	sessions            prometheus.Gauge     // kiosks that are connected
 	connected           *prometheus.GaugeVec // by store and kiosk: 1, or 0 once it has gone
+	overloaded          prometheus.Gauge
 	framesIn, framesOut prometheus.Counter
 	refused             *prometheus.CounterVec // messages, by reason
 	closed              *prometheus.CounterVec // connections, by close code
@@ -45,6 +46,9 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 		connected: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kiosk_connected", Help: "A kiosk's connections: 1, or 0 once it has gone.",
 		}, []string{"store", "kiosk"}),
+		overloaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "parley_gateway_overloaded", Help: "1 while the gateway is so late that it takes no further kiosks, else 0.",
+		}),
 		framesIn:        counter("frames_received_total", "Audio frames from kiosks."),
 		framesOut:       counter("frames_sent_total", "Audio frames to kiosks."),
 		refused:         counters("messages_refused_total", "Messages and frames that were answered with an error.", "reason"),
@@ -74,7 +78,7 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.sessions, m.connected,
+		m.sessions, m.connected, m.overloaded,
 		m.framesIn, m.framesOut, m.refused, m.closed, m.controlOverflow, m.signalOverflow, m.signals,
 		m.signalTime, m.playFull, m.utterances, m.guesses, m.holds, m.cuts, m.cutTime, m.resumes,
 		m.requests, m.listeners, m.listenersDropped,

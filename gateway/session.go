@@ -40,7 +40,8 @@ const (
 	leadFrames    = 60 // of audio kept before an utterance: 1.2 s, longestNeeded + preRoll with its gaps
 	maxResponses  = 16 // kept for second attempts
 	maxOutbox     = 256
-	maxEarly      = 1024 // messages held until a response begins
+	maxEarly      = 1024            // messages held until a response begins
+	moveWait      = 5 * time.Second // for an answer to begin before a kiosk is asked to go
 	forever       = time.Hour
 	checkPlayback = 100 * time.Millisecond
 )
@@ -95,9 +96,10 @@ type session struct {
 	said   int      // messages told, so that next can see whether it told one
 	over   error
 	grace  *time.Timer
-	moving bool  // the gateway drains
-	moved  bool  // and the kiosk was asked to go
-	stopAt *part // the sentence after which to move; nil: none begun
+	moving bool      // the gateway drains
+	moveBy time.Time // whatever is under way then
+	moved  bool      // the kiosk was asked to go
+	stopAt *part     // the sentence after which it is; nil: none begun
 
 	// The conversation.
 	conversing   bool
@@ -293,6 +295,20 @@ func (s *session) unused() bool {
 	return s.fresh
 }
 
+// supersede ends a session in which nothing was said and which stands between
+// another one of its kiosk, which it gives, and the newest.
+func (s *session) supersede() *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.fresh || s.before == nil {
+		return nil
+	}
+	before := s.before
+	s.before = nil
+	s.endLocked(errReplaced)
+	return before
+}
+
 // settled marks the session as used, and gives the one before it, which nobody
 // will come back to.
 func (s *session) settled() *session {
@@ -327,16 +343,14 @@ func (s *session) online() bool {
 	return s.conn != nil
 }
 
-// move asks the kiosk to connect elsewhere after the sentence in progress.
-func (s *session) move() {
+// move asks the kiosk to connect elsewhere as soon as nobody is interrupted by
+// that, and in any case by a time.
+func (s *session) move(by time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.moving = true
-	if s.current != nil {
-		s.stopAt = s.current.partAt(s.current.position(time.Now()))
-	}
-	if s.conn != nil {
-		s.conn.wake()
+	if !s.moving {
+		s.moving, s.moveBy = true, by
+		s.wake()
 	}
 }
 
@@ -767,15 +781,20 @@ func (s *session) next(c sink, now time.Time, a *wire.Audio) (due bool, wait tim
 	}
 	before := s.said
 	r := s.choose()
-	if s.moving && s.moveOn(r, now) {
+	if s.moving && s.mayMove(now) {
+		s.moveOn()
 		return false, 0
 	}
+	nothing := forever
+	if s.moving {
+		nothing = checkPlayback // it may go on without anything that wakes us
+	}
 	if r == nil || r.held {
-		return false, forever
+		return false, nothing
 	}
 	if !r.begun {
 		if !s.begin(r, now) {
-			return false, forever
+			return false, nothing
 		}
 		return false, 0
 	}
@@ -883,19 +902,31 @@ func (s *session) after(r *response) string {
 	return thinking
 }
 
-// moveOn asks the kiosk to connect elsewhere once the sentence in progress has
-// been played.
-func (s *session) moveOn(r *response, now time.Time) bool {
-	if p := s.stopAt; p != nil && r != nil && (!p.complete || r.position(now) < p.first+p.samples) && !r.stalled(now) {
+// mayMove tells whether the kiosk can go without anybody being cut short: the
+// customer is not speaking, what they asked is being answered (or takes long), and
+// the sentence that is being said has been heard.
+func (s *session) mayMove(now time.Time) bool {
+	r := s.current
+	switch {
+	case now.After(s.moveBy):
+		return true
+	case s.open != nil || s.awaiting():
 		return false
+	case r == nil:
+		return s.askedAt.IsZero() || now.Sub(s.askedAt) > moveWait
 	}
-	if s.open != nil {
-		return false // nor is a customer cut short
+	if !slices.Contains(r.parts, s.stopAt) {
+		s.stopAt = r.partAt(r.position(now))
 	}
+	p := s.stopAt
+	return p == nil || r.stalled(now) || p.complete && r.position(now) >= p.first+p.samples
+}
+
+// moveOn asks the kiosk to connect elsewhere.
+func (s *session) moveOn() {
 	s.moved = true
 	s.tell(wire.Move{})
 	s.conn.close(wire.CloseRestart, "the gateway is draining")
-	return true
 }
 
 // announce tells something that goes with a response's audio, not before it

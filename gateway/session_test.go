@@ -573,7 +573,7 @@ func TestMovingWaitsForTheSentence(t *testing.T) {
 		r.take(wire.ClientReady{Version: "1"})
 		r.speak(1, "speech", "one", "two", "three")
 		time.Sleep(1300 * time.Millisecond)
-		r.s.move()
+		r.s.move(time.Now().Add(moveLimit))
 		time.Sleep(500 * time.Millisecond)
 		if r.k.closedWith() != 0 {
 			t.Error("the kiosk is sent away in the middle of a sentence")

@@ -18,6 +18,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -66,8 +67,9 @@ type Config struct {
 	// builds. See docs/decisions/0015-worker-versioning.md.
 	Deployment string // of one store's conversation workers, in all their builds
 	BuildID    string // of this build
-	// StopTimeout is how long Stop waits for activities: the sentence being spoken
-	// may end, what lasts longer is taken over by another worker. Default 10s.
+	// StopTimeout is how long Stop waits for activities. What is still under way a
+	// second before its end (half of it before, when it is short) is handed over: it
+	// fails as retryable, and another worker goes on where it was. Default 10s.
 	StopTimeout time.Duration
 }
 
@@ -151,6 +153,7 @@ type Worker struct {
 	config   Config
 	identity string
 	dead     chan error
+	handover *handover
 
 	mu    sync.Mutex
 	pools map[activities.Pool]worker.Worker
@@ -162,7 +165,7 @@ func New(c Config) (*Worker, error) {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	c.StopTimeout = cmp.Or(c.StopTimeout, 10*time.Second)
-	w := &Worker{config: c, identity: newIdentity(), dead: make(chan error, 1), pools: map[activities.Pool]worker.Worker{}}
+	w := &Worker{config: c, identity: newIdentity(), dead: make(chan error, 1), handover: newHandover(c.StopTimeout), pools: map[activities.Pool]worker.Worker{}}
 	for _, pool := range c.pools() {
 		w.pools[pool] = w.serve(pool, w.identity)
 	}
@@ -205,6 +208,7 @@ func (w *Worker) serve(pool activities.Pool, identity string) worker.Worker {
 		options.LocalActivityWorkerOnly = true
 		options.DeploymentOptions = w.version()
 	} else {
+		options.Interceptors = []interceptor.WorkerInterceptor{w.handover}
 		options.MaxConcurrentActivityExecutionSize = slots
 		options.DisableWorkflowWorker = true
 	}
@@ -269,7 +273,10 @@ func (w *Worker) Dead() <-chan error { return w.dead }
 func (w *Worker) Stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	began := time.Now()
 	stopAll(slices.Collect(maps.Values(w.pools)))
+	w.config.Logger.Info("worker stopped", "store", w.config.Store, "ended", w.handover.ended.Load(),
+		"handed_over", w.handover.handedOver.Load(), "seconds", time.Since(began).Seconds())
 }
 
 func stopAll(pools []worker.Worker) {
