@@ -151,7 +151,7 @@ func (s *session) watch(u *utterance) {
 		defer s.mu.Unlock()
 		now := time.Now()
 		switch {
-		case s.over != nil || s.open != u:
+		case s.over != nil || s.open != u || s.kioskVAD: // a kiosk says itself when it ends
 		case now.Sub(s.heardAt) < micGone:
 			s.watch(u)
 		default:
