@@ -184,6 +184,9 @@ func (k *kiosk) frame(kind int, b []byte) {
 
 // listen is the microphone: a frame every 20 ms, until ctx ends.
 func (k *kiosk) listen(ctx context.Context) {
+	// Beside the round times at which all else happens, whose order with a frame
+	// would be chance.
+	time.Sleep(7 * time.Millisecond)
 	tick := time.NewTicker(frame)
 	defer tick.Stop()
 	var sent uint32

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"sync"
 
-	"google.golang.org/grpc/test/bufconn"
-
 	"github.com/praesenz/parley/activities/modelserver"
 )
 
@@ -16,19 +14,45 @@ import (
 // nobody does at a socket.
 type network struct {
 	mu        sync.Mutex
-	listeners map[string]*bufconn.Listener // by address
-	conns     map[string][]net.Conn        // of those who have called, by address
+	listeners map[string]*listener  // by address
+	conns     map[string][]net.Conn // of those who have called, by address
 }
 
+// A listener takes one end of a net.Pipe for each call.
+type listener struct {
+	address string
+	calls   chan net.Conn
+	once    sync.Once
+	closed  chan struct{}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.calls:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *listener) Addr() net.Addr  { return l }
+func (l *listener) Network() string { return "pipe" }
+func (l *listener) String() string  { return l.address }
+
 func newNetwork() *network {
-	return &network{listeners: map[string]*bufconn.Listener{}, conns: map[string][]net.Conn{}}
+	return &network{listeners: map[string]*listener{}, conns: map[string][]net.Conn{}}
 }
 
 // listen has the signature that gateway.Config.Listen wants.
 func (n *network) listen(_ context.Context, _, address string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	l := bufconn.Listen(64 << 10)
+	l := &listener{address: address, calls: make(chan net.Conn), closed: make(chan struct{})}
 	n.listeners[address] = l
 	return l, nil
 }
@@ -40,9 +64,13 @@ func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
 	if l == nil {
 		return nil, fmt.Errorf("dial %s: nobody listens", address)
 	}
-	c, err := l.DialContext(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", address, err)
+	c, other := net.Pipe()
+	select {
+	case l.calls <- other:
+	case <-l.closed:
+		return nil, fmt.Errorf("dial %s: nobody listens any more", address)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("dial %s: %w", address, context.Cause(ctx))
 	}
 	n.mu.Lock()
 	n.conns[address] = append(n.conns[address], c)

@@ -27,7 +27,9 @@ var lanes = []lane{
 	{laneWorkflow, nil, nil, map[string]rune{kindRecorded: 'r', kindCalled: 'c', kindMisheard: 'i'}},
 }
 
-func laneOrder(e Event) int { return slices.IndexFunc(lanes, func(l lane) bool { return l.name == e.Lane }) }
+func laneOrder(e Event) int {
+	return slices.IndexFunc(lanes, func(l lane) bool { return l.name == e.Lane })
+}
 
 // Picture is what happened: a lane for each of those who took part, from left to
 // right, and below it every event.

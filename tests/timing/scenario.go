@@ -9,6 +9,7 @@
 package timing
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -159,17 +160,26 @@ func gatewayAt(n int) (http, media string) {
 	return fmt.Sprintf("10.0.1.%d:8080", n), fmt.Sprintf("10.0.1.%d:8090", n)
 }
 
-// Run plays a scenario and gives what happened, and the transcript.
-func (sc Scenario) Run(t *testing.T) (events []Event, transcript []workflows.Line) {
+// A Performance is a scenario that was played.
+type Performance struct {
+	Events     []Event
+	Transcript []workflows.Line
+	Log        string
+}
+
+// Run plays a scenario.
+func (sc Scenario) Run(t *testing.T) (p Performance) {
 	t.Helper()
 	plan := sc.plan(t)
+	var log bytes.Buffer // a handler writes one line at a time
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{Scenario: sc, network: newNetwork(), log: slog.New(slog.DiscardHandler), began: time.Now()}
-		transcript = s.play(t, plan)
+		s := &stage{Scenario: sc, network: newNetwork(), log: slog.New(slog.NewTextHandler(&log, nil)), began: time.Now()}
+		p.Transcript = s.play(t, plan)
 		// What was under way as the clock began belongs to the question.
-		events = slices.DeleteFunc(s.events, func(e Event) bool { return e.At <= 0 || e.At >= sc.Until })
+		p.Events = slices.DeleteFunc(s.events, func(e Event) bool { return e.At <= 0 || e.At >= sc.Until })
 	})
-	return events, transcript
+	p.Log = log.String()
+	return p
 }
 
 // plan compiles the scenario's flow: it asks, answers, and asks again.
@@ -453,7 +463,7 @@ func (s *stage) does(ctx context.Context, t *testing.T, a Act) {
 const tolerance = 20 * time.Millisecond
 
 // Check tells what is not as the scenario expects.
-func (sc Scenario) Check(events []Event, transcript []workflows.Line) []string {
+func (sc Scenario) Check(p Performance) []string {
 	var faults []string
 	faultf := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	named := map[string]bool{kindFault: true}
@@ -472,7 +482,7 @@ func (sc Scenario) Check(events []Event, transcript []workflows.Line) []string {
 	for _, kind := range sc.Never {
 		named[kind] = true
 	}
-	got := slices.DeleteFunc(slices.Clone(events), func(e Event) bool { return !named[e.Kind] })
+	got := slices.DeleteFunc(slices.Clone(p.Events), func(e Event) bool { return !named[e.Kind] })
 	// Among those of one kind the order is that of time; between kinds it says
 	// nothing that the times do not say.
 	for kind := range named {
@@ -493,7 +503,7 @@ func (sc Scenario) Check(events []Event, transcript []workflows.Line) []string {
 	}
 	slices.Sort(faults)
 	if sc.Says != nil {
-		got := lines(transcript)
+		got := lines(p.Transcript)
 		if !slices.Equal(got, sc.Says) {
 			faultf("transcript:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(sc.Says, "\n  "))
 		}
