@@ -216,7 +216,7 @@ steps:
   bye: {end: {prompt: bye, outcome: resolved}}
   silent: {end: {outcome: abandoned}}
   lost: {end: {outcome: unresolved}}
-`, or(sc.BargeIn, "{mode: speech}"), or(sc.Listen, "{end_silence: 500ms}"), or(sc.NoInput, "{say: [hello], then: silent}"),
+`, or(sc.BargeIn, "{mode: speech}"), or(sc.Listen, "{end_silence: 500ms, guess: false}"), or(sc.NoInput, "{say: [hello], then: silent}"),
 		or(sc.Answer, "{generate: {template: answer, into: answer, speak: stream, grounded_in: hits}, catch: {error: trouble}, next: more}"))
 	prompts := "ask: Yes?\nmore: More?\nhello: Hello?\npardon: Pardon?\nsorry: Sorry.\nbye: Bye.\nanswer: Answer in one sentence.\n"
 	if strings.Contains(sc.Answer, "cover: cover") {
