@@ -298,13 +298,13 @@ func (r *response) speak(ctx context.Context, segments <-chan *media.Segment) er
 		Place:      session.Place(r.in.Place),
 		Response:   uint32(r.in.Response),
 		SampleRate: uint32(rate),
-		After: uint32(r.in.After), BargeIn:    r.in.BargeIn,
-		MinWords:   uint32(r.in.MinWords),
-		Listening:  listening(r.in.Listening),
-		Voice:      r.voice.name,
-		Language:   r.in.Language,
-		Gesture:    r.in.Gesture,
-		Screen:     screen(r.in.Screen),
+		After:      uint32(r.in.After), BargeIn: r.in.BargeIn,
+		MinWords:  uint32(r.in.MinWords),
+		Listening: listening(r.in.Listening),
+		Voice:     r.voice.name,
+		Language:  r.in.Language,
+		Gesture:   r.in.Gesture,
+		Screen:    screen(r.in.Screen),
 	}
 	if err := r.send(ctx, &media.Audio{Part: &media.Audio_Start_{Start: start}}); err != nil {
 		return err

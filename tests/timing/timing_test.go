@@ -28,6 +28,9 @@ func TestTurnTaking(t *testing.T) {
 		}
 		for _, sc := range scenarios {
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml")+"/"+sc.Name, func(t *testing.T) {
+				if sc.Pending != "" {
+					t.Skip("PENDING ", sc.Pending)
+				}
 				p := sc.Run(t)
 				if faults := sc.Check(p); len(faults) > 0 {
 					t.Errorf("%s\n\n%s\n\n%s\n%s", sc.About, strings.Join(faults, "\n"), Picture(p.Events), p.Log)
