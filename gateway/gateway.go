@@ -38,6 +38,8 @@ type Config struct {
 	// AdvertiseMedia is the host:port under which workers reach MediaAddr; default
 	// the address it listens on.
 	AdvertiseMedia string
+	// Listen opens the listeners of the three; default TCP.
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 	// MetricsAddr serves /metrics in Addr's place, so that what leads kiosks to Addr
 	// need not hide it; default: Addr does.
 	MetricsAddr string
@@ -189,6 +191,9 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.MediaAddr == "" {
 		cfg.MediaAddr = ":8090"
 	}
+	if cfg.Listen == nil {
+		cfg.Listen = (&net.ListenConfig{}).Listen
+	}
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = 5000
 	}
@@ -230,17 +235,16 @@ func New(cfg Config) (*Gateway, error) {
 
 // Start listens and serves until Stop. ctx bounds only the start.
 func (g *Gateway) Start(ctx context.Context) error {
-	var lc net.ListenConfig
 	var err error
-	if g.httpLn, err = lc.Listen(ctx, "tcp", g.cfg.Addr); err != nil {
+	if g.httpLn, err = g.cfg.Listen(ctx, "tcp", g.cfg.Addr); err != nil {
 		return fmt.Errorf("gateway: listen on Addr %s: %w", g.cfg.Addr, err)
 	}
-	if g.mediaLn, err = lc.Listen(ctx, "tcp", g.cfg.MediaAddr); err != nil {
+	if g.mediaLn, err = g.cfg.Listen(ctx, "tcp", g.cfg.MediaAddr); err != nil {
 		g.httpLn.Close()
 		return fmt.Errorf("gateway: listen on MediaAddr %s: %w", g.cfg.MediaAddr, err)
 	}
 	if g.cfg.MetricsAddr != "" {
-		if g.metricsLn, err = lc.Listen(ctx, "tcp", g.cfg.MetricsAddr); err != nil {
+		if g.metricsLn, err = g.cfg.Listen(ctx, "tcp", g.cfg.MetricsAddr); err != nil {
 			g.httpLn.Close()
 			g.mediaLn.Close()
 			return fmt.Errorf("gateway: listen on MetricsAddr %s: %w", g.cfg.MetricsAddr, err)

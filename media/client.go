@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type Client struct {
 	tls   credentials.TransportCredentials
 	max   int
 	idle  time.Duration
+	way   func(ctx context.Context, address string) (net.Conn, error)
 
 	mu       sync.Mutex
 	closed   bool
@@ -61,6 +63,11 @@ func WithMaxGateways(n int) Option { return func(m *Client) { m.max = n } }
 
 // WithIdle is how long a connection without streams stays open (default 5 m).
 func WithIdle(d time.Duration) Option { return func(m *Client) { m.idle = d } }
+
+// WithDialer is another way to the gateways (default TCP).
+func WithDialer(dial func(ctx context.Context, address string) (net.Conn, error)) Option {
+	return func(m *Client) { m.way = dial }
+}
 
 // NewClient returns a client that presents token, the workers' shared bearer
 // token, to every gateway.
@@ -144,7 +151,7 @@ func (c *Client) makeRoom() error {
 }
 
 func (c *Client) dial(address string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(address,
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(c.tls),
 		grpc.WithPerRPCCredentials(bearer(c.token)),
 		grpc.WithIdleTimeout(c.idle),
@@ -155,7 +162,11 @@ func (c *Client) dial(address string) (*grpc.ClientConn, error) {
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 			MinConnectTimeout: 2 * time.Second,
 		}),
-	)
+	}
+	if c.way != nil {
+		options = append(options, grpc.WithContextDialer(c.way))
+	}
+	return grpc.NewClient(address, options...)
 }
 
 // bearer sends a token with every call. Transport security is the network's

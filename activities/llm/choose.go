@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -36,6 +37,7 @@ type Config struct {
 	// Temperature is 0..2; 0 means the default of 0.2, because facts are wanted
 	// and not fancy. Write a very small number for none at all.
 	Temperature float64
+	HTTP        *http.Client // the way to a server with OpenAI's API; nil: modelserver.NewHTTP
 }
 
 // Validate reports every fault at once.

@@ -22,7 +22,7 @@ type openAI struct {
 }
 
 func newOpenAI(c Config) *openAI {
-	return &openAI{server: modelserver.New(c.BaseURL, c.Key), model: c.Model, temperature: c.Temperature}
+	return &openAI{server: modelserver.Over(c.HTTP, c.BaseURL, c.Key), model: c.Model, temperature: c.Temperature}
 }
 
 func (o *openAI) Name() string { return o.model }

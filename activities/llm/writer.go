@@ -52,7 +52,7 @@ func (g *Generator) open(ctx context.Context, cut context.CancelCauseFunc, in ac
 		}
 		w.ended <- err
 	}()
-	return w, w.send(&media.Text{Place: session.Place(in.Place), Response: uint32(in.Response), Keep: uint64(keep)})
+	return w, w.send(&media.Text{Place: session.Place(in.Place), Response: uint32(in.Response), Keep: uint64(keep), After: uint32(in.After)})
 }
 
 func (w *writer) write(delta string) error {

@@ -33,8 +33,14 @@ type Server struct {
 
 // New returns the server at baseURL, which CheckURL accepted; key is sent as
 // bearer token unless it is empty.
-func New(baseURL, key string) *Server {
-	return &Server{base: strings.TrimSuffix(baseURL, "/"), key: key, http: NewHTTP()}
+func New(baseURL, key string) *Server { return Over(NewHTTP(), baseURL, key) }
+
+// Over is New with another way to the server; nil: that of NewHTTP.
+func Over(way *http.Client, baseURL, key string) *Server {
+	if way == nil {
+		way = NewHTTP()
+	}
+	return &Server{base: strings.TrimSuffix(baseURL, "/"), key: key, http: way}
 }
 
 // NewHTTP returns an HTTP client for model servers. It has no time limit for a

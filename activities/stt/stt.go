@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type Config struct {
 	Key     string        // bearer token; empty: none is sent
 	Model   string        // "Systran/faster-whisper-small"
 	Timeout time.Duration // for the transcript, after the last sample; 0: 10 s
+	HTTP    *http.Client  // the way to the servers; nil: modelserver.NewHTTP
 	// NoiseFloor in dBFS: an utterance whose loudest tenth of a second is below
 	// it holds no speech and is not transcribed, because Whisper invents words
 	// for silence. 0: -55.
@@ -89,9 +91,9 @@ func New(config Config, gateways *media.Client, log *slog.Logger) (*Transcriber,
 	if config.NoiseFloor == 0 {
 		config.NoiseFloor = DefaultNoiseFloor
 	}
-	t := &Transcriber{config: config, media: gateways, server: modelserver.New(config.BaseURL, config.Key), log: log}
+	t := &Transcriber{config: config, media: gateways, server: modelserver.Over(config.HTTP, config.BaseURL, config.Key), log: log}
 	if config.TurnURL != "" {
-		t.turns = modelserver.New(config.TurnURL, "")
+		t.turns = modelserver.Over(config.HTTP, config.TurnURL, "")
 	}
 	return t, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,7 @@ type Config struct {
 	Voices  map[string]string
 	Speed   float64       // 1 is the voice's own pace; 0: 1
 	Timeout time.Duration // to a segment's first audio, and between its pieces; 0: 8 s
+	HTTP    *http.Client  // the way to the server; nil: modelserver.NewHTTP
 	// OnGenerated observes each segment that was made: how long the server took
 	// and how many characters it spoke.
 	OnGenerated func(store string, seconds float64, chars int)

@@ -53,7 +53,7 @@ func New(config Config, gateways *media.Client, log *slog.Logger) (*Speaker, err
 	return &Speaker{
 		config: config,
 		media:  gateways,
-		server: modelserver.New(config.BaseURL, config.Key),
+		server: modelserver.Over(config.HTTP, config.BaseURL, config.Key),
 		rates:  rates{known: map[voice]*rate{}},
 		log:    log,
 	}, nil
@@ -163,7 +163,7 @@ func write(ctx context.Context, gateway media.MediaClient, in activities.SpeakIn
 	}
 	err = stream.Send(&media.Text{
 		Place:    session.Place(in.Place),
-		Response: uint32(in.Response),
+		Response: uint32(in.Response), After: uint32(in.After),
 		Delta:    in.Text,
 		Complete: true,
 	})
@@ -298,13 +298,13 @@ func (r *response) speak(ctx context.Context, segments <-chan *media.Segment) er
 		Place:      session.Place(r.in.Place),
 		Response:   uint32(r.in.Response),
 		SampleRate: uint32(rate),
-		BargeIn:    r.in.BargeIn,
-		MinWords:   uint32(r.in.MinWords),
-		Listening:  listening(r.in.Listening),
-		Voice:      r.voice.name,
-		Language:   r.in.Language,
-		Gesture:    r.in.Gesture,
-		Screen:     screen(r.in.Screen),
+		After:      uint32(r.in.After), BargeIn: r.in.BargeIn,
+		MinWords:  uint32(r.in.MinWords),
+		Listening: listening(r.in.Listening),
+		Voice:     r.voice.name,
+		Language:  r.in.Language,
+		Gesture:   r.in.Gesture,
+		Screen:    screen(r.in.Screen),
 	}
 	if err := r.send(ctx, &media.Audio{Part: &media.Audio_Start_{Start: start}}); err != nil {
 		return err
@@ -396,7 +396,7 @@ func listening(l *activities.Listening) *media.Listening {
 	if l == nil {
 		return nil
 	}
-	m := &media.Listening{EndSilenceMs: uint32(l.EndSilenceMs), MaxUtteranceMs: uint32(l.MaxUtteranceMs)}
+	m := &media.Listening{EndSilenceMs: uint32(l.EndSilenceMs), MaxUtteranceMs: uint32(l.MaxUtteranceMs), Endpointing: l.Endpointing, MaxSilenceMs: uint32(l.MaxSilenceMs), PauseMs: uint32(l.PauseMs)}
 	m.Buttons = buttons(l.Buttons)
 	return m
 }
