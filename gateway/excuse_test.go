@@ -40,9 +40,7 @@ func TestWhoWaitsTooLongIsToldSo(t *testing.T) {
 			r.take(wire.SendText{Content: "hello"})
 		}, 12 * time.Second, 1, 1},
 		{"the customer speaks on and on", func(r *room) {
-			r.take(wire.SpeechStart{})
-			time.Sleep(15 * time.Second)
-			r.take(wire.SpeechEnd{})
+			r.talk(15 * time.Second)
 		}, 2 * time.Second, 0, 0},
 		{"nobody asks anything", func(*room) {}, 0, 0, 0},
 	} {
