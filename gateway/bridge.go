@@ -206,19 +206,13 @@ func permanent(err error) bool {
 func (s *session) sayAway() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.away {
-		s.away = true
-		s.tell(wire.Away{Message: awayMessage(s.language)})
-	}
+	s.excuse(true, s.waits)
 }
 
 func (s *session) sayBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.away {
-		s.away = false
-		s.tell(wire.Back{})
-	}
+	s.excuse(false, s.waits)
 }
 
 // awayMessage is what a customer reads while the service is out of reach, the

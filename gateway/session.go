@@ -41,6 +41,7 @@ const (
 	maxResponses  = 16 // kept for second attempts
 	maxOutbox     = 256
 	maxEarly      = 1024            // messages held until a response begins
+	untilExcuse   = 6 * time.Second // of a customer who has asked, until the kiosk says that it takes longer
 	moveWait      = 5 * time.Second // for an answer to begin before a kiosk is asked to go
 	forever       = time.Hour
 	checkPlayback = 100 * time.Millisecond
@@ -138,7 +139,8 @@ type session struct {
 	// What Temporal is to know; bridge.go.
 	outbox     []item
 	delivering bool
-	away       bool
+	away       bool // it cannot be reached
+	waits      bool // the customer has waited for too long; see excuse
 }
 
 func newSession(g *Gateway, store, kiosk, id string, born time.Time) *session {
@@ -173,7 +175,7 @@ func (s *session) attach(c sink, ready wire.BotReady, played *wire.Played, now t
 		s.outcome = ""
 	}
 	s.tell(wire.State{State: s.state, Language: s.language})
-	if s.away {
+	if s.away || s.waits {
 		s.tell(wire.Away{Message: awayMessage(s.language)})
 	}
 	if s.conversing {
@@ -446,6 +448,7 @@ func (s *session) act(seq int64, sig workflows.Signal, now time.Time) {
 	s.askedAt = now
 	s.takeAnswer()
 	s.show(thinking)
+	s.wake() // to say so when there is no answer; see excuse
 }
 
 // converse makes sure that a conversation is under way and knows that the kiosk
@@ -785,9 +788,12 @@ func (s *session) next(c sink, now time.Time, a *wire.Audio) (due bool, wait tim
 		s.moveOn()
 		return false, 0
 	}
-	nothing := forever
+	nothing := s.wait(now)
 	if s.moving {
-		nothing = checkPlayback // it may go on without anything that wakes us
+		nothing = min(nothing, checkPlayback) // it may go on without anything that wakes us
+	}
+	if s.said != before {
+		return false, 0
 	}
 	if r == nil || r.held {
 		return false, nothing
@@ -835,6 +841,32 @@ func (s *session) next(c sink, now time.Time, a *wire.Audio) (due bool, wait tim
 		return true, 0
 	}
 	return false, min(wait, checkPlayback)
+}
+
+// wait tells a customer who has asked and hears nothing that they are not
+// forgotten, whoever it is that does not get on: a pool without a free slot, a
+// model, a worker that is gone. It gives the time until that is due.
+func (s *session) wait(now time.Time) time.Duration {
+	asked := !s.askedAt.IsZero() && s.current == nil && s.open == nil
+	left := untilExcuse - now.Sub(s.askedAt)
+	s.excuse(s.away, asked && left <= 0)
+	if !asked || left <= 0 {
+		return forever
+	}
+	return left
+}
+
+// excuse tells the customer that there will be no answer for now, or that there
+// will be one again.
+func (s *session) excuse(away, waits bool) {
+	was := s.away || s.waits
+	s.away, s.waits = away, waits
+	switch is := away || waits; {
+	case is && !was:
+		s.tell(wire.Away{Message: awayMessage(s.language)})
+	case was && !is:
+		s.tell(wire.Back{})
+	}
 }
 
 // begin starts a response's playback once there is audio to play.

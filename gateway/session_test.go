@@ -468,8 +468,13 @@ func TestTemporalAway(t *testing.T) {
 		if kinds, _ := r.signals(); !slices.Equal(kinds, []workflows.Kind{workflows.Joined, workflows.Typed}) {
 			t.Errorf("signals: %v", kinds)
 		}
-		if !r.k.was("Back{}") || !r.k.was("Ack{Seq:2}") {
-			t.Errorf("the kiosk was told %q", r.k.told)
+		if r.k.was("Back{}") || !r.k.was("Ack{Seq:2}") {
+			t.Errorf("before there is an answer, the kiosk was told %q", r.k.told)
+		}
+		r.speak(1, "speech", "one")
+		synctest.Wait()
+		if !r.k.was("Back{}") {
+			t.Errorf("with the answer, the kiosk was told %q", r.k.told)
 		}
 	})
 }
