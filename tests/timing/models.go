@@ -26,6 +26,7 @@ type Models struct {
 	// over. STTAfterAudio is from the end of the upload, as of one that does not.
 	STT           time.Duration `yaml:"stt"`
 	STTAfterAudio time.Duration `yaml:"stt_after_audio"`
+	STTFails      int           `yaml:"stt_fails"` // so many requests, with 500
 	Search        time.Duration `yaml:"search"`
 	FirstToken    time.Duration `yaml:"first_token"`
 	AllTokens     time.Duration `yaml:"all_tokens"` // from the request, as all of these
@@ -59,9 +60,9 @@ type models struct {
 	phrases *phrases
 	note    func(lane, kind, text string)
 
-	mu       sync.Mutex
-	lasts    map[string]time.Duration // of each sentence
-	searches int
+	mu    sync.Mutex
+	lasts map[string]time.Duration // of each sentence
+	asked int                      // for transcripts
 }
 
 func newModels(m Models, answers []Answer, p *phrases, note func(lane, kind, text string)) *models {
@@ -135,6 +136,14 @@ func (m *models) transcribe(w http.ResponseWriter, r *http.Request) {
 		ready = time.Now().Add(m.STTAfterAudio)
 	}
 	if !wait(r.Context(), time.Until(ready)) {
+		return
+	}
+	m.mu.Lock()
+	m.asked++
+	fails := m.asked <= m.STTFails
+	m.mu.Unlock()
+	if fails {
+		http.Error(w, "made to fail", http.StatusInternalServerError)
 		return
 	}
 	text := m.phrases.text(&heard)

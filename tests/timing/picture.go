@@ -31,14 +31,31 @@ func laneOrder(e Event) int {
 	return slices.IndexFunc(lanes, func(l lane) bool { return l.name == e.Lane })
 }
 
-// Picture is what happened: a lane for each of those who took part, from left to
-// right, and below it every event.
+// Picture is what happened: a lane for each of those who took part, and below it
+// every event.
 func Picture(events []Event) string {
-	// What happens at one moment has no order of its own.
+	var b strings.Builder
+	b.WriteString(Lanes(events))
+	b.WriteByte('\n')
+	for _, e := range ordered(events) {
+		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("%7s  %-9s %s %s", seconds(e.At), e.Lane, e.Kind, e.Text), " "))
+	}
+	return b.String()
+}
+
+// ordered sorts events. What happens at one moment has no order of its own.
+func ordered(events []Event) []Event {
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b Event) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(laneOrder(a), laneOrder(b)), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Text, b.Text))
 	})
+	return events
+}
+
+// Lanes draws a lane for each of those who took part, in seconds from left to
+// right.
+func Lanes(events []Event) string {
+	events = ordered(events)
 	last := time.Second
 	for _, e := range events {
 		last = max(last, e.At)
@@ -93,10 +110,6 @@ func Picture(events []Event) string {
 			cells[i] = '█'
 		}
 		line(l.name, cells)
-	}
-	b.WriteByte('\n')
-	for _, e := range events {
-		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("%7s  %-9s %s %s", seconds(e.At), e.Lane, e.Kind, e.Text), " "))
 	}
 	return b.String()
 }
