@@ -61,10 +61,17 @@ type Endpointer struct {
 	complete float64
 }
 
-// Resumed tells that the customer went on with a turn after a silence. That the
-// turn had been taken for complete makes no difference: it was not.
+// Resumed tells that the customer went on with a turn after a silence.
 func (e *Endpointer) Resumed(silence time.Duration) {
 	e.judged = false
+	e.learn(silence)
+}
+
+// CutOff tells that the turn before had been taken for complete after a silence,
+// but was not: the turn at hand goes on with it.
+func (e *Endpointer) CutOff(silence time.Duration) { e.learn(silence) }
+
+func (e *Endpointer) learn(silence time.Duration) {
 	if silence < shortest || silence > longest {
 		return
 	}

@@ -50,6 +50,8 @@ func TestDelay(t *testing.T) {
 		{"model, sure of a slow speaker", rule(endpointing.Model), []func(*E){resumed(900 * ms), judged(1)}, 500 * ms},
 		{"model without an answer learns", rule(endpointing.Model), []func(*E){resumed(800 * ms)}, 1200 * ms},
 		{"model, the answer to an earlier pause", rule(endpointing.Model), []func(*E){judged(0), resumed(300 * ms)}, 500 * ms},
+		{"model, the answer to what was cut off before", rule(endpointing.Model), []func(*E){judged(0), func(e *E) { e.CutOff(700 * ms) }}, 1500 * ms},
+		{"learned, cut off", rule(endpointing.Learned), []func(*E){(*E).Committed, func(e *E) { e.CutOff(800 * ms) }}, 1200 * ms},
 		{"model, the answer to an earlier turn", rule(endpointing.Model), []func(*E){judged(0), (*E).Committed}, 500 * ms},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -136,7 +138,9 @@ func (s speaker) talk(r *rand.Rand, mode endpointing.Mode) (cutOff int, waited t
 			pause := s.shortest + time.Duration(r.Int64N(int64(s.longest-s.shortest)))
 			if pause >= e.Delay(rule(mode)) {
 				e.Committed()
+				e.CutOff(pause)
 				cutOff++
+				continue
 			}
 			e.Resumed(pause)
 		}
