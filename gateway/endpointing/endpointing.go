@@ -61,7 +61,10 @@ type Endpointer struct {
 	complete float64
 }
 
-// Resumed tells that the customer went on with a turn after a silence.
+// Started tells that a turn has begun.
+func (e *Endpointer) Started() { e.paused, e.judged = false, false }
+
+// Resumed tells that the customer went on with the turn after a silence.
 func (e *Endpointer) Resumed(silence time.Duration) {
 	e.judged = false
 	e.learn(silence)
@@ -99,7 +102,6 @@ func (e *Endpointer) Committed() {
 	if !e.paused {
 		e.mean, e.deviation = part(fade, e.mean), part(fade, e.deviation)
 	}
-	e.paused, e.judged = false, false
 }
 
 // Delay is the silence that ends the turn at hand, as far as is known now: a
