@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/praesenz/parley/gateway/endpointing"
 	"github.com/praesenz/parley/gateway/wire"
 	"github.com/praesenz/parley/media"
 )
@@ -156,8 +157,12 @@ func (m *mediaServer) Transcribed(_ context.Context, t *media.Transcript) (*medi
 	if math.IsNaN(t.Confidence) {
 		return nil, invalid("confidence: is not a number")
 	}
-	if t.Complete != nil {
-		return &media.Verdict{}, nil // it tells of the turn, and nothing of the words
+	if t.Complete != nil { // it tells of the turn, and nothing of the words
+		if p := *t.Complete; !(p >= 0 && p <= 1) {
+			return nil, invalid("complete: must be 0 to 1, not %g", p)
+		}
+		s.judge(t.Utterance, *t.Complete)
+		return &media.Verdict{}, nil
 	}
 	return s.understand(t, time.Now()), nil
 }
@@ -378,6 +383,9 @@ func (m *mediaServer) Play(stream grpc.BidiStreamingServer[media.Audio, media.Pl
 	}
 	if !slices.Contains([]string{"speech", "hotword", "none"}, start.BargeIn) {
 		return invalid("start.barge_in: must be \"speech\", \"hotword\" or \"none\", not %q", start.BargeIn)
+	}
+	if mode := start.Listening.GetEndpointing(); !slices.Contains([]endpointing.Mode{"", endpointing.Fixed, endpointing.Learned, endpointing.Model}, endpointing.Mode(mode)) {
+		return invalid("start.listening.endpointing: must be \"fixed\", \"learned\" or \"model\", not %q", mode)
 	}
 	s, err := m.g.find(start.Place)
 	if err != nil {

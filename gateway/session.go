@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/praesenz/parley/gateway/endpointing"
 	"github.com/praesenz/parley/gateway/vad"
 	"github.com/praesenz/parley/gateway/wire"
 	"github.com/praesenz/parley/media"
@@ -118,9 +119,10 @@ type session struct {
 	ear        *ear      // nil without a conversation
 	heardAt    time.Time // when audio came last
 	kioskVAD   bool
-	utterances []*utterance  // the last keptUtterances
-	spoken     uint32        // number of the last one
-	open       *utterance    // the one under way, or paused
+	utterances []*utterance // the last keptUtterances
+	spoken     uint32       // number of the last one
+	open       *utterance   // the one under way, or paused
+	endpointer endpointing.Endpointer
 	guess      time.Duration // the silence that is a pause, as the last question had it; 0: none is
 	askedAt    time.Time     // when the customer said the last word; zero: answered
 
@@ -523,6 +525,7 @@ func (s *session) reset(reason string, now time.Time) {
 		}
 	}
 	s.responses, s.current = nil, nil
+	s.endpointer = endpointing.Endpointer{} // another customer may speak in another way
 }
 
 // enter lets a media call of a conversation in; the first call of another one
@@ -597,6 +600,9 @@ func (s *session) hearFrame(e *ear, now time.Time) {
 		e.detector.Forget()
 		event = vad.TooLong
 	}
+	if event == vad.Resumed && !u.aside {
+		s.endpointer.Resumed(e.detector.Silence())
+	}
 	switch {
 	case event == vad.Paused && s.guess > 0 && !u.aside:
 		s.pause()
@@ -621,12 +627,9 @@ func (e *ear) since(n int) [][]byte {
 
 // endpointing is how speech is told from noise at this moment.
 func (s *session) endpointing(spoken *response) vad.Options {
-	o := vad.Options{MinSpeech: minSpeech, EndSilence: defaultEndSilence, MaxUtterance: s.maxUtterance()}
-	if ms := s.listen.GetEndSilenceMs(); ms > 0 {
-		o.EndSilence = time.Duration(ms) * time.Millisecond
-	}
-	o.Pause = s.guess
-	if mode := s.listen.GetEndpointing(); o.Pause == 0 && mode != "" && mode != "fixed" {
+	rule := s.turnRule()
+	o := vad.Options{MinSpeech: minSpeech, Pause: s.guess, EndSilence: s.endpointer.Delay(rule), MaxUtterance: s.maxUtterance()}
+	if o.Pause == 0 && rule.Mode != endpointing.Fixed {
 		o.Pause = pauseToLearn
 	}
 	if spoken != nil && !spoken.held {
@@ -636,6 +639,19 @@ func (s *session) endpointing(spoken *response) vad.Options {
 		o.MinSpeech = min(longestNeeded, minBargeIn+(words-1)*perWord)
 	}
 	return o
+}
+
+// turnRule is how the silence is found that ends a turn.
+func (s *session) turnRule() endpointing.Rule {
+	r := endpointing.Rule{Mode: endpointing.Fixed, EndSilence: defaultEndSilence}
+	if mode := s.listen.GetEndpointing(); mode != "" {
+		r.Mode = endpointing.Mode(mode)
+	}
+	if ms := s.listen.GetEndSilenceMs(); ms > 0 {
+		r.EndSilence = time.Duration(ms) * time.Millisecond
+	}
+	r.MaxSilence = time.Duration(s.listen.GetMaxSilenceMs()) * time.Millisecond
+	return r
 }
 
 func (s *session) maxUtterance() time.Duration {

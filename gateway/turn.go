@@ -29,6 +29,9 @@ const (
 	// micGone is how long a microphone may bring nothing in the middle of an
 	// utterance, whose end is only known from what it brings.
 	micGone = 2 * time.Second
+	// unheard is how little of an answer has been played when a customer who speaks
+	// over it has not reacted to it, but is still at their question.
+	unheard = 500 * time.Millisecond
 )
 
 // startUtterance opens an utterance. The customer comes first: what is being said
@@ -50,6 +53,7 @@ func (s *session) startUtterance(seq int64, now time.Time) *utterance {
 		s.hold(r, now)
 	}
 	u.awaited = r != nil || s.unanswered(u) != nil
+	s.endpointer.Started()
 	s.tell(wire.UserStartedSpeaking{})
 	s.show(listening)
 	s.signal(started)
@@ -105,6 +109,13 @@ func (s *session) commit(how string, now time.Time) {
 	s.g.meters.utterances.WithLabelValues(how).Inc()
 	if u.aside {
 		return
+	}
+	if s.ear != nil {
+		u.until = s.ear.frames - int(s.silence()/vad.Frame)
+	}
+	s.endpointer.Committed()
+	if how == "silence" {
+		s.g.meters.endpointing.WithLabelValues(string(s.turnRule().Mode)).Observe(s.silence().Seconds())
 	}
 	if u.paused {
 		s.g.meters.guesses.WithLabelValues("kept").Inc()
@@ -217,9 +228,13 @@ func (s *session) understand(t *media.Transcript, now time.Time) *media.Verdict 
 		u.joins = before.number
 		before.void = true
 		s.cutAnswers(before, now)
+		s.cutOff(before, u)
 	}
 	u.verdict.Joins = u.joins
 	if r := s.current; r != nil && (r == u.over || u.late && u.over == nil) && s.interrupt("speech", 0, now) {
+		if before := s.turnBefore(u); before != nil && time.Duration(r.playedMs)*time.Millisecond < unheard {
+			s.cutOff(before, u)
+		}
 		u.answered = false
 		if s.open == nil {
 			s.show(thinking)
@@ -229,6 +244,22 @@ func (s *session) understand(t *media.Transcript, now time.Time) *media.Verdict 
 	u.caption = s.showWords(t, u.committed)
 	s.speakOn(now)
 	return u.verdict
+}
+
+// cutOff notes that a turn was taken for complete, and the customer went on.
+func (s *session) cutOff(before, u *utterance) {
+	s.endpointer.CutOff(time.Duration(u.first-before.until) * vad.Frame)
+	s.g.meters.cutOffs.WithLabelValues(string(s.turnRule().Mode)).Inc()
+}
+
+// judge takes how likely it is that the turn is complete, from a model that has
+// heard an utterance; it matters as long as that is what the kiosk waits at.
+func (s *session) judge(utterance uint32, complete float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open != nil && s.open.number == utterance && s.open.paused {
+		s.endpointer.Judged(complete)
+	}
 }
 
 // showWords shows what was understood. Before the commit it is not final.
@@ -297,14 +328,18 @@ func (s *session) overdue(u *utterance) {
 // unanswered gives the utterance before a turn when nothing of its answer was
 // heard yet: both want one answer.
 func (s *session) unanswered(u *utterance) *utterance {
-	for _, x := range slices.Backward(s.utterances) {
-		if x.number >= u.number || !x.committed || x.aside || x.ignored() {
-			continue
-		}
-		if x.answered || x.void {
-			return nil
-		}
+	if x := s.turnBefore(u); x != nil && !x.answered && !x.void {
 		return x
+	}
+	return nil
+}
+
+// turnBefore gives the last utterance of the turn before one; nil: there was none.
+func (s *session) turnBefore(u *utterance) *utterance {
+	for _, x := range slices.Backward(s.utterances) {
+		if x.number < u.number && x.committed && !x.aside && !x.ignored() {
+			return x
+		}
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ type utterance struct {
 	forgotten bool   // its audio is not kept any more
 	first     int    // the turn's first frame, as the ear counts them
 	pausedAt  int    // the frame behind its last one
+	until     int    // once committed: the frame behind its last word
 	speech    time.Duration
 	bell      bell
 

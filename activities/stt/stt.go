@@ -31,6 +31,9 @@ const bytesPerMs = SampleRate * 2 / 1000
 const (
 	DefaultTimeout    = 10 * time.Second
 	DefaultNoiseFloor = -55 // dBFS
+	// DefaultTurnTimeout is short because a pause is told after 200 ms, and a turn
+	// may end after 500: what comes later decides nothing.
+	DefaultTurnTimeout = 300 * time.Millisecond
 )
 
 // Config says which server hears, and how.
@@ -46,7 +49,8 @@ type Config struct {
 	NoiseFloor float64
 	// TurnURL is a server of Smart Turn, a model that hears whether a customer who
 	// pauses has said all: "http://localhost:8000/raw". Empty: there is none.
-	TurnURL string
+	TurnURL     string
+	TurnTimeout time.Duration // for its answer; 0: 300 ms
 	// OnTranscribed observes the confidence of every transcript with words in it.
 	OnTranscribed func(store, kiosk string, confidence float64)
 }
@@ -60,6 +64,9 @@ func (c Config) Validate() error {
 	}
 	if c.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("stt.timeout is %s; write a positive duration, or leave it out for %s", c.Timeout, DefaultTimeout))
+	}
+	if c.TurnTimeout < 0 {
+		errs = append(errs, fmt.Errorf("stt.turn_timeout is %s; write a positive duration, or leave it out for %s", c.TurnTimeout, DefaultTurnTimeout))
 	}
 	if c.NoiseFloor > 0 {
 		errs = append(errs, fmt.Errorf("stt.noise_floor is %g; write decibels below full scale, for example %d", c.NoiseFloor, DefaultNoiseFloor))
@@ -90,6 +97,9 @@ func New(config Config, gateways *media.Client, log *slog.Logger) (*Transcriber,
 	}
 	if config.NoiseFloor == 0 {
 		config.NoiseFloor = DefaultNoiseFloor
+	}
+	if config.TurnTimeout == 0 {
+		config.TurnTimeout = DefaultTurnTimeout
 	}
 	t := &Transcriber{config: config, media: gateways, server: modelserver.Over(config.HTTP, config.BaseURL, config.Key), log: log}
 	if config.TurnURL != "" {
@@ -150,7 +160,7 @@ func (t *Transcriber) Transcribe(ctx context.Context, in activities.TranscribeIn
 // understand, and gives its verdict. The conversation goes on without one, so a
 // failure is only logged.
 func (t *Transcriber) tell(ctx context.Context, gateway media.MediaClient, in activities.TranscribeInput, r activities.TranscribeResult) *media.Verdict {
-	ctx, cancel := context.WithTimeoutCause(ctx, captionTimeout, errors.New("the gateway took no transcript within 1s"))
+	ctx, cancel := context.WithTimeoutCause(ctx, tellTimeout, errors.New("the gateway took no transcript within 1s"))
 	defer cancel()
 	verdict, err := gateway.Transcribed(ctx, &media.Transcript{
 		Place:      session.Place(in.Place),

@@ -387,11 +387,11 @@ func status(code int, detail string) stub.Config {
 }
 
 func TestConfigNamesEveryFault(t *testing.T) {
-	_, err := stt.New(stt.Config{BaseURL: "localhost:8000", TurnURL: "turn:8000", Timeout: -1, NoiseFloor: 3}, nil, nil)
+	_, err := stt.New(stt.Config{BaseURL: "localhost:8000", TurnURL: "turn:8000", TurnTimeout: -1, Timeout: -1, NoiseFloor: 3}, nil, nil)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, option := range []string{"stt.base_url", "stt.turn_url", "stt.model", "stt.timeout", "stt.noise_floor"} {
+	for _, option := range []string{"stt.base_url", "stt.turn_url", "stt.turn_timeout", "stt.model", "stt.timeout", "stt.noise_floor"} {
 		if !strings.Contains(err.Error(), option) {
 			t.Errorf("%v does not name %s", err, option)
 		}

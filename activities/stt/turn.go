@@ -25,12 +25,9 @@ const (
 	// turnHeard is how much of a turn's end the model hears: Smart Turn's window.
 	turnHeard      = 8 * time.Second
 	turnHeardBytes = int(turnHeard/time.Millisecond) * bytesPerMs
-	// turnTimeout is how long the model may take. A pause is told after 200 ms, and
-	// a turn may end after 500: what comes later decides nothing.
-	turnTimeout = 300 * time.Millisecond
-	// captionTimeout is how long the gateway may take to hear of it, or of a
+	// tellTimeout is how long the gateway may take to hear of it, or of a
 	// transcript.
-	captionTimeout = time.Second
+	tellTimeout = time.Second
 )
 
 // A tail is the last of an utterance's audio.
@@ -53,7 +50,7 @@ func (t *tail) last() []byte {
 // askTurn asks the model, if there is one and the kiosk listens by it, whether
 // the customer who has paused has said all, and tells the gateway, whose
 // decision waits for it. The transcript does not: this goes on by itself, at
-// most until turnTimeout and captionTimeout have passed, and Close waits for it.
+// most until TurnTimeout and tellTimeout have passed, and Close waits for it.
 // Without an answer nothing is known, and the gateway has a rule for that.
 func (t *Transcriber) askTurn(ctx context.Context, in activities.TranscribeInput, pcm []byte) {
 	ctx = context.WithoutCancel(ctx) // Transcribe may be done before
@@ -72,7 +69,7 @@ func (t *Transcriber) askTurn(ctx context.Context, in activities.TranscribeInput
 // interface of Pipecat's HttpSmartTurnAnalyzer: an array of samples as numpy.save
 // writes it, answered by {"prediction": 1, "probability": 0.97}.
 func (t *Transcriber) turnComplete(ctx context.Context, pcm []byte) (float64, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, turnTimeout, fmt.Errorf("%s gave no answer within %s", t.turns, turnTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, t.config.TurnTimeout, fmt.Errorf("%s gave no answer within %s", t.turns, t.config.TurnTimeout))
 	defer cancel()
 	res, err := t.turns.Post(ctx, "", "application/octet-stream", bytes.NewReader(numpy(pcm)))
 	if err != nil {
@@ -102,7 +99,7 @@ func (t *Transcriber) tellTurn(ctx context.Context, in activities.TranscribeInpu
 		return err
 	}
 	defer release()
-	ctx, cancel := context.WithTimeoutCause(ctx, captionTimeout, errors.New("the gateway did not hear of the turn within 1s"))
+	ctx, cancel := context.WithTimeoutCause(ctx, tellTimeout, errors.New("the gateway did not hear of the turn within 1s"))
 	defer cancel()
 	_, err = gateway.Transcribed(ctx, &media.Transcript{
 		Place: session.Place(in.Place), Utterance: uint32(in.Utterance), Complete: &probability,

@@ -61,10 +61,20 @@ type Endpointer struct {
 	complete float64
 }
 
-// Resumed tells that the customer went on with a turn after a silence. That the
-// turn had been taken for complete makes no difference: it was not.
+// Started tells that a turn has begun.
+func (e *Endpointer) Started() { e.paused, e.judged = false, false }
+
+// Resumed tells that the customer went on with the turn after a silence.
 func (e *Endpointer) Resumed(silence time.Duration) {
 	e.judged = false
+	e.learn(silence)
+}
+
+// CutOff tells that the turn before had been taken for complete after a silence,
+// but was not: the turn at hand goes on with it.
+func (e *Endpointer) CutOff(silence time.Duration) { e.learn(silence) }
+
+func (e *Endpointer) learn(silence time.Duration) {
 	if silence < shortest || silence > longest {
 		return
 	}
@@ -92,7 +102,6 @@ func (e *Endpointer) Committed() {
 	if !e.paused {
 		e.mean, e.deviation = part(fade, e.mean), part(fade, e.deviation)
 	}
-	e.paused, e.judged = false, false
 }
 
 // Delay is the silence that ends the turn at hand, as far as is known now: a

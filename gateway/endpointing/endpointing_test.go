@@ -50,7 +50,9 @@ func TestDelay(t *testing.T) {
 		{"model, sure of a slow speaker", rule(endpointing.Model), []func(*E){resumed(900 * ms), judged(1)}, 500 * ms},
 		{"model without an answer learns", rule(endpointing.Model), []func(*E){resumed(800 * ms)}, 1200 * ms},
 		{"model, the answer to an earlier pause", rule(endpointing.Model), []func(*E){judged(0), resumed(300 * ms)}, 500 * ms},
-		{"model, the answer to an earlier turn", rule(endpointing.Model), []func(*E){judged(0), (*E).Committed}, 500 * ms},
+		{"model, the answer to what was cut off before", rule(endpointing.Model), []func(*E){judged(0), func(e *E) { e.CutOff(700 * ms) }}, 1500 * ms},
+		{"learned, cut off", rule(endpointing.Learned), []func(*E){(*E).Committed, (*E).Started, func(e *E) { e.CutOff(800 * ms) }}, 1200 * ms},
+		{"model, the answer to an earlier turn", rule(endpointing.Model), []func(*E){judged(0), (*E).Committed, (*E).Started}, 500 * ms},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var e E
@@ -81,9 +83,12 @@ func TestOnePauseIsEnough(t *testing.T) {
 func TestAHesitationIsForgotten(t *testing.T) {
 	var e endpointing.Endpointer
 	e.Resumed(1200 * ms)
+	e.Committed()
+	e.Started()
 	before := e.Delay(rule(endpointing.Learned))
 	for turns := range 12 {
 		e.Committed()
+		e.Started()
 		after := e.Delay(rule(endpointing.Learned))
 		if after > before {
 			t.Fatalf("after %d turns without a pause: %s, before %s", turns+1, after, before)
@@ -132,11 +137,15 @@ type speaker struct {
 func (s speaker) talk(r *rand.Rand, mode endpointing.Mode) (cutOff int, waited time.Duration) {
 	var e endpointing.Endpointer
 	for range 20 {
+		e.Started()
 		for range 1 + r.IntN(s.pauses) {
 			pause := s.shortest + time.Duration(r.Int64N(int64(s.longest-s.shortest)))
 			if pause >= e.Delay(rule(mode)) {
 				e.Committed()
+				e.Started()
+				e.CutOff(pause)
 				cutOff++
+				continue
 			}
 			e.Resumed(pause)
 		}
