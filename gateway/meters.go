@@ -24,6 +24,7 @@ type meters struct {
 	utterances          *prometheus.CounterVec // by what ended them
 	guesses             *prometheus.CounterVec // by how the turn went on
 	holds               *prometheus.CounterVec // by verdict
+	ownVoice            prometheus.Counter
 	cuts                *prometheus.CounterVec // by reason
 	cutTime             prometheus.Histogram
 	resumes             *prometheus.CounterVec
@@ -64,6 +65,7 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 		utterances: counters("utterances_total", "Utterances, by what ended them: silence, kiosk, too_long, gone, continued, ignored.", "end"),
 		guesses:    counters("guesses_total", "Pauses at which an answer was begun: kept when the turn was over, void when the customer went on.", "result"),
 		holds:      counters("responses_held_total", "Utterances over what was being said, by verdict: cut, noise, backchannel, few_words, echo, or late when there was none in time.", "verdict"),
+		ownVoice:   counter("own_voice_total", "Sounds that were the kiosk's own voice in its microphone, and were ignored."),
 		cuts:       counters("responses_cut_total", "Responses that were cut, by reason: speech, interrupt, input, void, stalled, abandoned, superseded, cancelled, ended.", "reason"),
 		cutTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "parley_gateway_cut_seconds", Help: "From the audio frame or message that cut a response to its clear being written.",
@@ -80,7 +82,7 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 	for _, c := range []prometheus.Collector{
 		m.sessions, m.connected, m.overloaded,
 		m.framesIn, m.framesOut, m.refused, m.closed, m.controlOverflow, m.signalOverflow, m.signals,
-		m.signalTime, m.playFull, m.utterances, m.guesses, m.holds, m.cuts, m.cutTime, m.resumes,
+		m.signalTime, m.playFull, m.utterances, m.guesses, m.holds, m.ownVoice, m.cuts, m.cutTime, m.resumes,
 		m.requests, m.listeners, m.listenersDropped,
 	} {
 		errs = append(errs, reg.Register(c))

@@ -92,8 +92,12 @@ type Match struct {
 
 // Own reports whether the kiosk heard hardly anything but itself.
 func (m Match) Own() bool {
-	return m.Least > 0 && m.Peak >= m.Least && m.Envelope >= leastEnvelope && m.Share >= leastShare
+	return m.Within() && m.Envelope >= leastEnvelope && m.Share >= leastShare
 }
+
+// Within reports whether what was played is in what the microphone heard at all,
+// beside a customer's voice or alone.
+func (m Match) Within() bool { return m.Least > 0 && m.Peak >= m.Least }
 
 // scratch is the memory of one comparison, some 330 KB, shared by all sessions.
 type scratch struct {
