@@ -26,7 +26,8 @@ type meters struct {
 	cutOffs             *prometheus.CounterVec   // by mode
 	guesses             *prometheus.CounterVec   // by how the turn went on
 	holds               *prometheus.CounterVec   // by verdict
-	cuts                *prometheus.CounterVec   // by reason
+	ownVoice            prometheus.Counter
+	cuts                *prometheus.CounterVec // by reason
 	cutTime             prometheus.Histogram
 	resumes             *prometheus.CounterVec
 	requests            *prometheus.CounterVec // at the doors for staff and events, by door and status
@@ -68,10 +69,11 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 			Name: "parley_gateway_endpointing_seconds", Help: "Silence that ended a turn, by how it was found: fixed, learned, model.",
 			Buckets: []float64{.2, .3, .4, .5, .6, .7, .8, 1, 1.2, 1.5, 2, 3},
 		}, []string{"endpointing"}),
-		cutOffs: counters("cut_offs_total", "Turns that a silence ended, and that the customer went on with.", "endpointing"),
-		guesses: counters("guesses_total", "Pauses at which an answer was begun: kept when the turn was over, void when the customer went on.", "result"),
-		holds:   counters("responses_held_total", "Utterances over what was being said, by verdict: cut, noise, backchannel, few_words, echo, or late when there was none in time.", "verdict"),
-		cuts:    counters("responses_cut_total", "Responses that were cut, by reason: speech, interrupt, input, void, stalled, abandoned, superseded, cancelled, ended.", "reason"),
+		cutOffs:  counters("cut_offs_total", "Turns that a silence ended, and that the customer went on with.", "endpointing"),
+		guesses:  counters("guesses_total", "Pauses at which an answer was begun: kept when the turn was over, void when the customer went on.", "result"),
+		holds:    counters("responses_held_total", "Utterances over what was being said, by verdict: cut, noise, backchannel, few_words, echo, or late when there was none in time.", "verdict"),
+		ownVoice: counter("own_voice_total", "Sounds that were the kiosk's own voice in its microphone, and were ignored."),
+		cuts:     counters("responses_cut_total", "Responses that were cut, by reason: speech, interrupt, input, void, stalled, abandoned, superseded, cancelled, ended.", "reason"),
 		cutTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "parley_gateway_cut_seconds", Help: "From the audio frame or message that cut a response to its clear being written.",
 			Buckets: prometheus.ExponentialBuckets(.00005, 2, 14),
@@ -87,7 +89,7 @@ func newMeters(reg prometheus.Registerer) (*meters, error) {
 	for _, c := range []prometheus.Collector{
 		m.sessions, m.connected, m.overloaded,
 		m.framesIn, m.framesOut, m.refused, m.closed, m.controlOverflow, m.signalOverflow, m.signals,
-		m.signalTime, m.playFull, m.utterances, m.endpointing, m.cutOffs, m.guesses, m.holds, m.cuts, m.cutTime, m.resumes,
+		m.signalTime, m.playFull, m.utterances, m.endpointing, m.cutOffs, m.guesses, m.holds, m.ownVoice, m.cuts, m.cutTime, m.resumes,
 		m.requests, m.listeners, m.listenersDropped,
 	} {
 		errs = append(errs, reg.Register(c))

@@ -129,6 +129,7 @@ type session struct {
 	// What is said.
 	responses  map[uint32]*response
 	current    *response // being spoken
+	ending     ownVoice  // of the last response, while it may still be heard
 	cutAt      time.Time // of a clear that is not yet written
 	stage      bell      // rings when a response, or who may perform it, has changed
 	performers int       // counts the Perform streams; the last one performs
@@ -498,6 +499,7 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 // deafen forgets what was heard: no conversation is under way.
 func (s *session) deafen() {
 	s.conversing, s.ear, s.open, s.guess, s.askedAt = false, nil, nil, 0, time.Time{}
+	s.ending = ownVoice{}
 	for _, u := range s.utterances {
 		u.end(true)
 		u.awaited = false
@@ -577,6 +579,9 @@ func (s *session) hearFrame(e *ear, now time.Time) {
 		}
 		return
 	}
+	if s.ending.silent(now) {
+		s.ending = ownVoice{}
+	}
 	e.lead[e.frames%leadFrames] = e.frame
 	e.frames++
 	spoken := s.current
@@ -588,7 +593,14 @@ func (s *session) hearFrame(e *ear, now time.Time) {
 	u := s.open
 	if u == nil {
 		if event == vad.Started {
+			own, within := s.hearsItself(e, now)
+			if own {
+				e.detector.Forget()
+				s.g.meters.ownVoice.Inc()
+				return
+			}
 			u = s.startUtterance(0, now)
+			u.noEcho = !within
 			u.first = e.frames - e.detector.Lead()
 			for _, f := range e.since(e.detector.Lead() + int(preRoll/vad.Frame)) {
 				u.add(f)
@@ -702,6 +714,7 @@ func (s *session) hush(reason string, now time.Time) (*response, int64) {
 
 // cut ends a response at once: no frame of it is taken from here after this.
 func (s *session) cut(r *response, reason string, now time.Time) {
+	s.fade(r, now)
 	r.finish(now, true)
 	s.stage.ring()
 	if s.current == r {
@@ -927,6 +940,7 @@ func (s *session) listenNext(r *response) {
 
 // finish ends a response that was played to its end.
 func (s *session) finish(r *response, now time.Time) {
+	s.fade(r, now)
 	r.finish(now, false)
 	s.stage.ring()
 	s.current = nil

@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/praesenz/parley/gateway/vad"
 	"github.com/praesenz/parley/gateway/wire"
@@ -22,10 +20,6 @@ const (
 	// heldLead is how much is said again when a held response goes on: a word that
 	// was cut in two is not understood.
 	heldLead = 200 * time.Millisecond
-	// overBefore and overBehind bound what a sound may have been an echo of, or an
-	// answer to, around the position of the response that it was heard over.
-	overBefore = 3 * time.Second
-	overBehind = time.Second
 	// micGone is how long a microphone may bring nothing in the middle of an
 	// utterance, whose end is only known from what it brings.
 	micGone = 2 * time.Second
@@ -51,6 +45,7 @@ func (s *session) startUtterance(seq int64, now time.Time) *utterance {
 		u.over = r
 		started.Response = int(r.number)
 		s.hold(r, now)
+		u.overAt = r.mark
 	}
 	u.awaited = r != nil || s.unanswered(u) != nil
 	s.endpointer.Started()
@@ -80,7 +75,8 @@ func (s *session) resume(now time.Time) {
 	s.g.meters.guesses.WithLabelValues("void").Inc()
 
 	u := s.openUtterance()
-	u.continues, u.first, u.before, u.over, u.joins = before.number, before.first, before.before, before.over, before.joins
+	u.continues, u.first, u.before, u.joins = before.number, before.first, before.before, before.joins
+	u.over, u.overAt, u.noEcho = before.over, before.overAt, before.noEcho
 	held := u.over != nil && u.over.held
 	u.awaited = held || u.joins == 0 && s.unanswered(u) != nil
 	before.awaited = false
@@ -211,7 +207,7 @@ func (s *session) understand(t *media.Transcript, now time.Time) *media.Verdict 
 		u.verdict = &media.Verdict{}
 		return u.verdict
 	}
-	u.verdict = &media.Verdict{Ignored: ignored(t, u)}
+	u.verdict = &media.Verdict{Ignored: s.judged(t, u)}
 	u.awaited = false
 	if u.over != nil {
 		verdict := u.verdict.Ignored
@@ -270,18 +266,6 @@ func (s *session) showWords(t *media.Transcript, final bool) *wire.UserTranscrip
 	}
 	s.tell(*c)
 	return c
-}
-
-// ignored says why an utterance was not meant for the kiosk; empty: it was.
-func ignored(t *media.Transcript, u *utterance) string {
-	words := len(strings.FieldsFunc(t.Text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\'' }))
-	switch {
-	case words == 0:
-		return "noise"
-	case u.over != nil && words < int(u.over.start.MinWords):
-		return "few_words"
-	}
-	return ""
 }
 
 // ignore goes on as if an utterance had not been heard. One that was said over the

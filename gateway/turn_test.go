@@ -413,7 +413,7 @@ func TestWithoutAVerdictTheAnswerIsHeard(t *testing.T) {
 }
 
 func TestASoundThatIsNothingHoldsTheVoiceAndLetsItGoOn(t *testing.T) {
-	for name, text := range map[string]string{"noise": "", "few_words": "oh"} {
+	for name, text := range map[string]string{"noise": "", "few_words": "nails", "backchannel": "oh, okay", "echo": "find hammers in aisle"} {
 		t.Run(name, func(t *testing.T) {
 			inTalk(t, guessing, func(t *testing.T, r *room) {
 				begin := start(nil, 2, "speech").GetStart()

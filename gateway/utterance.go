@@ -76,6 +76,8 @@ type utterance struct {
 	aside  bool
 	before string    // the state that the kiosk was in
 	over   *response // that was being said as it began, and is held; nil: none
+	overAt int64     // the sample of it that was being heard
+	noEcho bool      // it is known not to begin with the kiosk's own voice
 	// awaited: something waits for the verdict, the response that it was said over
 	// or the answer to the utterance before it.
 	awaited bool

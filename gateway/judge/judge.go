@@ -41,6 +41,9 @@ type Said struct {
 	// Over is what the kiosk was saying while the sound lasted, and for some words
 	// before and after. Empty: it was silent, and then only noise is ignored.
 	Over string
+	// NoEcho: the kiosk's own voice is known not to be in the sound, so that the
+	// same words are the customer's.
+	NoEcho bool
 	// Question: the kiosk is asking something, so that "yes" is an answer to it and
 	// no sign of listening.
 	Question bool
@@ -81,7 +84,7 @@ func Utterance(s Said) (ignored string) {
 		return Noise
 	case s.Question && s.answers():
 		return ""
-	case echoes(said, strings.Fields(grammar.Normal(s.Language, s.Over))):
+	case !s.NoEcho && echoes(said, strings.Fields(grammar.Normal(s.Language, s.Over))):
 		return Echo
 	case isBackchannel(s.Language, said):
 		return Backchannel

@@ -91,6 +91,7 @@ func TestWhatASoundOverTheKiosksVoiceWas(t *testing.T) {
 		{judge.Said{Over: kessel, Language: "de", Text: "gleich neben den Teekessel"}, judge.Echo},
 		{judge.Said{Over: rayon, Language: "fr", Text: "se trouvent dans l'allée quatre"}, judge.Echo},
 		{judge.Said{Over: tezgah, Language: "tr", Text: "çaydanlıkların hemen yanında"}, judge.Echo},
+		{judge.Said{Over: kettles, Language: "en", Text: "whistling kettles next to them", NoEcho: true}, ""},
 		{judge.Said{Over: kettles, Language: "en", Text: "kettles?"}, ""},
 		{judge.Said{Over: kettles, Language: "en", Text: "aisle four?"}, ""},
 		{judge.Said{Over: kettles, Language: "en", Text: "kettles in aisle four from nineteen euros?"}, ""},
