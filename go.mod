@@ -38,7 +38,6 @@ require (
 	github.com/dlclark/regexp2/v2 v2.5.2 // indirect
 	github.com/go-sourcemap/sourcemap v2.1.3+incompatible // indirect
 	github.com/google/pprof v0.0.0-20230207041349-798e818bf904 // indirect
-	github.com/kylelemons/godebug v1.1.0 // indirect
 	golang.org/x/tools v0.49.0 // indirect
 )
 
