@@ -304,18 +304,6 @@ func (r *response) wholeParts(sample int64) int {
 	return n
 }
 
-// saidAround is the text of what is heard from a time before a sample to a time
-// behind it.
-func (r *response) saidAround(sample int64, before, behind time.Duration) string {
-	var texts []string
-	for _, p := range r.parts {
-		if p.first < sample+r.samples(behind) && p.first+p.samples > sample-r.samples(before) {
-			texts = append(texts, p.text)
-		}
-	}
-	return strings.Join(texts, " ")
-}
-
 // rewindTo makes everything behind a sample be sent again.
 func (r *response) rewindTo(sample int64, now time.Time) {
 	r.sent = max(r.kept, min(sample, r.sent))

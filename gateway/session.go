@@ -411,6 +411,11 @@ func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 		s.act(m.Seq, workflows.Signal{Kind: workflows.Touched, Text: b.Value}, now)
 	case wire.DisconnectBot:
 		s.interrupt("input", 0, now)
+		for _, r := range s.responses {
+			if !r.over { // nobody is there to hear it
+				s.cut(r, "input", now)
+			}
+		}
 		s.signal(item{seq: m.Seq, Signal: workflows.Signal{Kind: workflows.Left, Reason: "customer"}})
 	case wire.SpeechStart:
 		return s.kioskSpeech(m.Seq, now)

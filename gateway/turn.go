@@ -127,6 +127,9 @@ func (s *session) commit(how string, now time.Time) {
 		u.caption.Final = true
 		s.tell(*u.caption)
 	}
+	if u.verdict == nil && !u.awaited && s.asksLater() {
+		s.expect(u)
+	}
 	s.show(thinking)
 	s.confirm(u)
 }
@@ -139,8 +142,14 @@ func (s *session) endAudio(u *utterance) {
 	}
 	u.end(false)
 	if u.awaited {
-		time.AfterFunc(verdictWithin-s.silence(), func() { s.overdue(u) })
+		s.expect(u)
 	}
+}
+
+// expect bounds the wait for a verdict.
+func (s *session) expect(u *utterance) {
+	u.awaited = true
+	time.AfterFunc(verdictWithin-s.silence(), func() { s.overdue(u) })
 }
 
 // silence is for how long the customer has said nothing, as an utterance ends.
@@ -227,6 +236,7 @@ func (s *session) understand(t *media.Transcript, now time.Time) *media.Verdict 
 		s.cutOff(before, u)
 	}
 	u.verdict.Joins = u.joins
+	s.cutQuestions(now)
 	if r := s.current; r != nil && (r == u.over || u.late && u.over == nil) && s.interrupt("speech", 0, now) {
 		if before := s.turnBefore(u); before != nil && time.Duration(r.playedMs)*time.Millisecond < unheard {
 			s.cutOff(before, u)
@@ -268,12 +278,12 @@ func (s *session) showWords(t *media.Transcript, final bool) *wire.UserTranscrip
 	return c
 }
 
-// ignore goes on as if an utterance had not been heard. One that was said over the
-// kiosk's voice is closed with that, or the voice would have to wait for its end;
-// another stays open, because more words may show what it was.
+// ignore goes on as if an utterance had not been heard. One for which the kiosk's
+// voice or an answer had to wait is closed with that; another stays open, because
+// more words may show what it was.
 func (s *session) ignore(u *utterance, now time.Time) {
 	switch {
-	case s.open == u && u.over != nil:
+	case s.open == u && (u.over != nil || s.unanswered(u) != nil):
 		s.endDetection()
 		s.commit("ignored", now)
 	case u.committed:
@@ -302,7 +312,7 @@ func (s *session) overdue(u *utterance) {
 	if u.over != nil {
 		s.g.meters.holds.WithLabelValues("late").Inc()
 	}
-	if s.open == u {
+	if s.open == u && u.over != nil {
 		s.endDetection()
 		s.commit("silence", now)
 	}
@@ -351,6 +361,33 @@ func (s *session) cutAnswers(u *utterance, now time.Time) {
 			s.cut(r, "void", now)
 		}
 	}
+}
+
+// cutQuestions takes back what is about to be asked: the words that the customer
+// has said in the meantime answer it. What says no more than it has to say waits,
+// and is heard.
+func (s *session) cutQuestions(now time.Time) {
+	for _, r := range s.responses {
+		if r.asksLater() {
+			s.cut(r, "speech", now)
+			s.signal(item{Signal: workflows.Signal{Kind: workflows.Interrupted, Response: int(r.number)}})
+		}
+	}
+}
+
+// asksLater tells whether a response is a question that is not begun yet and that
+// words may take the place of.
+func (r *response) asksLater() bool {
+	return r.start != nil && r.start.Listening != nil && r.start.BargeIn == "speech" && r.after == 0 && !r.begun && !r.over
+}
+
+func (s *session) asksLater() bool {
+	for _, r := range s.responses {
+		if r.asksLater() {
+			return true
+		}
+	}
+	return false
 }
 
 // awaiting tells whether something that is to be said waits for a verdict.

@@ -613,3 +613,39 @@ func TestWhatTheModelWritesOfAVoidGuessIsNotShown(t *testing.T) {
 		}
 	})
 }
+
+func TestWordsAnswerAQuestionThatIsAboutToBeAsked(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		r.mic(true, 500*time.Millisecond)
+		question := r.ask(2, guessing)
+		answer := r.speak(3, "speech", "Done.")
+		r.mic(false, 600*time.Millisecond)
+		if r.k.ms(2) != 0 {
+			t.Error("the kiosk speaks before it knows what the customer has said")
+		}
+		r.understood("the kettles")
+		if e := r.over(question); !e.Interrupted || e.PlayedMs != 0 || r.k.ms(2) != 0 {
+			t.Errorf("the question ended: %v", e)
+		}
+		if e := r.over(answer); e.Interrupted {
+			t.Errorf("what asks nothing ended: %v", e)
+		}
+		if last := r.expectSignals(workflows.SpeechStarted, workflows.Interrupted); last.Response != 2 {
+			t.Errorf("interrupted: %+v", last)
+		}
+	})
+}
+
+func TestWhoLeavesIsToldNothingMore(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		r.mic(true, time.Second)
+		r.mic(false, 400*time.Millisecond)
+		p := r.speak(2, "none", "In aisle four.")
+		r.take(wire.DisconnectBot{})
+		r.mic(false, 400*time.Millisecond)
+		if e := r.over(p); !e.Interrupted || r.k.ms(2) != 0 {
+			t.Errorf("ended: %v", e)
+		}
+		r.expectSignals(workflows.SpeechStarted, workflows.Left)
+	})
+}

@@ -73,14 +73,12 @@ type utterance struct {
 
 	// aside: it was begun over a response that only a hotword cuts. The kiosk goes
 	// on as if nothing were heard; what it means is the conversation's to decide.
-	aside  bool
-	before string    // the state that the kiosk was in
-	over   *response // that was being said as it began, and is held; nil: none
-	overAt int64     // the sample of it that was being heard
-	noEcho bool      // it is known not to begin with the kiosk's own voice
-	// awaited: something waits for the verdict, the response that it was said over
-	// or the answer to the utterance before it.
-	awaited bool
+	aside   bool
+	before  string         // the state that the kiosk was in
+	over    *response      // that was being said as it began, and is held; nil: none
+	overAt  int64          // the sample of it that was being heard
+	noEcho  bool           // it is known not to begin with the kiosk's own voice
+	awaited bool           // its verdict is: nothing is begun until then, and what is held stays so
 	late    bool           // the verdict did not come in time
 	joins   uint32         // the utterance that wants one answer with it
 	verdict *media.Verdict // nil: there is no transcript yet
