@@ -220,7 +220,7 @@ func (c *conversation) transcribe(ctx workflow.Context, in *Input, w work, t act
 	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, w), activities.Transcribe, t).Get(ctx, &result)
 	defer func() { in.Pending = false }()
 	gone := kindOf(err) == activities.KindGone
-	in.Open = result.Open || err != nil && !gone // nobody has said that it is over
+	in.Open = result.Open
 	switch {
 	case temporal.IsCanceledError(err): // another has taken its place
 	case over != nil:
