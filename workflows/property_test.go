@@ -472,7 +472,7 @@ func (r *rehearsal) answeredOnce(sum workflows.Summary) (faults []string) {
 	}
 	for _, u := range r.said {
 		waits := slices.ContainsFunc(r.state.Inbox, func(in *workflows.Input) bool { // when the conversation ended
-			return in.Session == fmt.Sprintf("s%d", u.session) && in.Utterance >= u.number
+			return in.Place.Session == fmt.Sprintf("s%d", u.session) && in.Utterance >= u.number
 		})
 		if u.transcribed && !u.void && !u.aside && !waits && !u.answered(times) {
 			faults = append(faults, fmt.Sprintf("utterance %d/%d was lost", u.session, u.number))
