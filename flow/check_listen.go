@@ -27,15 +27,27 @@ func checkListen(t *tree, ds *Diagnostics) {
 				"a turn ends after %s of silence at the latest (`max_silence`), but not before %s (`end_silence`)", l.MaxSilence.D(), l.EndSilence.D())
 		}
 	}
+	deaf := func(n node, l Listen) {
+		f := n.field("endpointing")
+		if !f.there() {
+			f = n.field("guess")
+		}
+		if f.there() && l.Endpointing == "model" && !l.Guess {
+			ds.errorf(codeUselessHere, f.at(), "write `endpointing: learned`, or leave `guess` out",
+				"`endpointing: model` has nothing to ask its model with `guess: false`: it is asked at a pause")
+		}
+	}
 	for _, s := range t.steps {
 		l := parseListen(s.listen, t.listen)
 		adapts = adapts || l.Endpointing != "fixed"
 		check(s.listen, l)
+		deaf(s.listen, l)
 		if f := s.listen.field("max_silence"); f.there() && l.Endpointing == "fixed" {
 			ds.errorf(codeUselessHere, f.at(), "write `endpointing: learned` or `endpointing: model` too, or leave it out", "`max_silence` means nothing with `endpointing: fixed`")
 		}
 	}
 	check(t.listenNode, t.listen)
+	deaf(t.listenNode, t.listen)
 	if f := t.listenNode.field("max_silence"); f.there() && !adapts {
 		ds.errorf(codeUselessHere, f.at(), "write `endpointing: learned` or `endpointing: model` too, or leave it out", "`max_silence` means nothing with `endpointing: fixed`")
 	}

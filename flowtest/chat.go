@@ -143,7 +143,7 @@ func (t *talk) spoken(r *response) {
 	if len(t.stage.visible) > 0 {
 		t.dim("buttons: %s", strings.Join(t.stage.visible, ", "))
 	}
-	if b := t.barge; b != nil && b.after < r.lasts && t.stage.hears(r, b.utterance) {
+	if b := t.barge; b != nil && b.after < r.lasts && r.BargeIn != "none" {
 		t.barge = nil
 		t.resting = true
 		t.recording.interrupt(*b, t.prompts)
@@ -154,6 +154,10 @@ func (t *talk) spoken(r *response) {
 		})
 	}
 }
+
+// A person says what they say without a pause, and answers for servers only once.
+func (t *talk) answering(int) {}
+func (t *talk) annulled(int)  {}
 
 // described is a screen on one line.
 func described(s activities.Screen) string {
@@ -266,7 +270,7 @@ func (t *talk) do(line string, st workflows.Status) (moved bool, err error) {
 			t.recording.silence(t.stage)
 			return true, nil
 		}
-		t.say(&utterance{text: line, confidence: usual})
+		t.say(clearly(part{text: line}))
 		return true, nil
 	}
 	switch word {
@@ -325,7 +329,9 @@ func (t *talk) act(word, rest string) (bool, error) {
 		if err != nil || confidence < 0 || confidence > 1 || text == "" {
 			return false, errors.New("write how sure the recogniser is, from 0 to 1, and the words: /low 0.3 hammers")
 		}
-		t.say(&utterance{text: text, confidence: confidence})
+		u := clearly(part{text: text})
+		u.confidence = confidence
+		t.say(u)
 	case "/means":
 		what, text, _ := strings.Cut(rest, " ")
 		if text == "" {
@@ -348,7 +354,7 @@ func (t *talk) bargeIn(rest string) error {
 	if err != nil || d <= 0 || text == "" {
 		return errors.New("write when and what: /barge 400ms hammers please")
 	}
-	t.barge = &entry{kind: kindBargeIn, after: d, utterance: &utterance{text: text, confidence: usual}}
+	t.barge = &entry{kind: kindBargeIn, after: d, utterance: clearly(part{text: text})}
 	t.dim("the next response that can be interrupted will be, after %s", d)
 	return nil
 }
@@ -501,7 +507,8 @@ func (t *talk) understand(in activities.UnderstandInput) answer {
 // meaning reads what a language model is to make of words: an intent or a slot's
 // value.
 func meaning(what, text string) *utterance {
-	u := &utterance{text: text, confidence: usual, means: true}
+	u := clearly(part{text: text})
+	u.means = true
 	slot, value, ok := strings.Cut(what, "=")
 	if !ok {
 		u.intent = what

@@ -21,6 +21,7 @@ const (
 	codeFlow     flow.Code = "T003" // the flow does not compile
 	codeTwice    flow.Code = "T004" // two tests of one name
 	codeEntry    flow.Code = "T005" // an entry that is not one thing
+	codePause    flow.Code = "T006" // words and pauses not in turn
 	codeName     flow.Code = "T101" // the flow has nothing of that name
 	codeValue    flow.Code = "T102" // a slot cannot have that value
 	codeNever    flow.Code = "T103" // it can never happen

@@ -189,38 +189,42 @@ func (s *stage) result(arg any, got answer) (any, error) {
 	return activities.CallResult{Value: got.value, Status: 200, Ms: took}, nil
 }
 
-// voice speaks one response for as long as its text takes to say, or until the
-// customer or the workflow cuts it.
+// voice speaks one response, from when it can be heard and for as long as its
+// text takes to say, or until the customer or the workflow cuts it.
 func (s *stage) voice(ctx workflow.Context, in activities.SpeakInput) (activities.SpeakResult, error) {
 	text := in.Text
-	if text == "" {
-		written := func() bool { _, ok := s.generated[in.Response]; return ok }
-		inTime, err := workflow.AwaitWithTimeout(ctx, activities.CoverAfter, written)
-		if err == nil {
-			err = workflow.Await(ctx, written)
+	heard, err := s.await(ctx, in.After, func() (err error) {
+		if text == "" {
+			text, err = s.written(ctx, in)
 		}
-		if err != nil {
-			return activities.SpeakResult{}, err
-		}
-		if text = s.generated[in.Response]; !inTime && in.Cover != "" {
-			text = in.Cover + " " + text
-		}
-	}
-	// One voice: what is still being said is said first.
-	if err := workflow.Await(ctx, func() bool { return s.current == nil }); err != nil {
+		return err
+	})
+	if err != nil {
 		return activities.SpeakResult{}, err
 	}
-	r := s.begin(in, strings.TrimSpace(text))
-	if _, err := workflow.AwaitWithTimeout(ctx, r.lasts, func() bool { return r.cut }); err != nil {
-		r.cut = true // by the conversation, which wants to know what was heard
+	if !heard {
+		return activities.SpeakResult{Response: in.Response, Text: text, Interrupted: true, Voice: "rehearsal"}, nil
 	}
+	r := s.begin(in, strings.TrimSpace(text))
+	s.play(ctx, r)
 	return s.end(r), nil
 }
 
-// hear is the recogniser: it knows the words when they have been said.
-func (s *stage) hear(ctx workflow.Context, in activities.TranscribeInput) (activities.TranscribeResult, error) {
-	result, takes := s.transcript(in.Utterance)
-	err := workflow.Sleep(ctx, takes)
-	s.unheard--
-	return result, err
+// written waits for the text that the model writes, with what covers the wait
+// when it is long for the customer.
+func (s *stage) written(ctx workflow.Context, in activities.SpeakInput) (string, error) {
+	patience := activities.CoverAfter
+	if x := s.sound(in.After); x != nil {
+		patience += max(0, x.ends.Add(x.silence).Sub(s.env.Now()))
+	}
+	written := func() bool { _, ok := s.generated[in.Response]; return ok }
+	inTime, err := workflow.AwaitWithTimeout(ctx, patience, written)
+	if err == nil {
+		err = workflow.Await(ctx, written)
+	}
+	text := s.generated[in.Response]
+	if !inTime && in.Cover != "" {
+		text = in.Cover + " " + text
+	}
+	return text, err
 }

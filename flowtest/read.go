@@ -2,7 +2,9 @@ package flowtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/praesenz/parley/flow"
@@ -63,10 +65,17 @@ type entry struct {
 // it.
 type utterance struct {
 	text       string
+	parts      []part // of text, with pauses before each but the first
 	confidence float64
 	intent     string
 	slots      map[string]any
 	means      bool // intent and slots are the model's answer; else it understands nothing
+}
+
+// A part is what a customer says without a pause.
+type part struct {
+	after time.Duration // the pause before it
+	text  string
 }
 
 // Read reads the tests of a file. What cannot be read is reported; the tests
@@ -102,7 +111,7 @@ func read(doc flow.Value, ds *flow.Diagnostics) *Test {
 			item.Report(ds, codeEntry, "begin each with a dash of its own", "an entry is exactly one thing that happens or is expected; this has %d", len(fields))
 			continue
 		}
-		t.entries = append(t.entries, readEntry(fields[0]))
+		t.entries = append(t.entries, readEntry(fields[0], ds))
 	}
 	return t
 }
@@ -116,13 +125,13 @@ func readTime(s string) (t time.Time, err error) {
 	return defaultNow, err
 }
 
-func readEntry(f flow.Field) entry {
+func readEntry(f flow.Field, ds *flow.Diagnostics) entry {
 	e := entry{kind: f.Name, at: f.Key, val: f.Value}
 	switch f.Name {
 	case kindSilence:
 		e.after = f.Value.Duration().D()
 	case kindUser:
-		e.utterance = readUtterance(f.Value)
+		e.utterance = readUtterance(f.Value, ds)
 	case kindTyped, kindTouch:
 		e.text = f.Value.Text()
 	case kindBargeIn:
@@ -133,7 +142,7 @@ func readEntry(f flow.Field) entry {
 		case f.Value.Field("touch").There():
 			e.text, e.touched = f.Value.Field("touch").Text(), true
 		default:
-			e.utterance = readUtterance(f.Value.Field("user"))
+			e.utterance = readUtterance(f.Value.Field("user"), ds)
 		}
 	case kindStaff:
 		answer := f.Value.Text()
@@ -154,11 +163,11 @@ func readEntry(f flow.Field) entry {
 // usual is how sure a recogniser is of clear speech.
 const usual = 0.95
 
-func readUtterance(v flow.Value) *utterance {
+func readUtterance(v flow.Value, ds *flow.Diagnostics) *utterance {
 	if !v.IsMap() {
-		return &utterance{text: v.Text(), confidence: usual}
+		return clearly(readParts(v, ds)...)
 	}
-	u := &utterance{text: v.Field("text").Text(), confidence: usual}
+	u := clearly(readParts(v.Field("text"), ds)...)
 	if c := v.Field("confidence"); c.There() {
 		u.confidence, _ = plain(c.Any()).(float64) // the schema has reported anything else
 	}
@@ -166,6 +175,44 @@ func readUtterance(v flow.Value) *utterance {
 		u.means, u.intent, u.slots = true, means.Field("intent").Text(), plainMap(means.Field("slots"))
 	}
 	return u
+}
+
+// clearly is an utterance of which the recogniser is sure.
+func clearly(parts ...part) *utterance {
+	var words []string
+	for _, p := range parts {
+		words = append(words, p.text)
+	}
+	return &utterance{text: strings.Join(words, " "), parts: parts, confidence: usual}
+}
+
+// readParts reads words, or words and pauses in turn.
+func readParts(v flow.Value, ds *flow.Diagnostics) []part {
+	if !v.IsList() {
+		return []part{{text: v.Text()}}
+	}
+	var parts []part
+	var pause time.Duration
+	for i, item := range v.Items() {
+		if i%2 == 0 {
+			parts = append(parts, part{after: pause, text: item.Text()})
+		} else if pause = item.Duration().D(); pause <= 0 {
+			item.Report(ds, codePause, "write words and pauses in turn, like [where are, 300ms, the kettles]", "%q is where a pause is expected", item.Text())
+		}
+	}
+	if len(v.Items())%2 == 0 {
+		v.Report(ds, codePause, "end with what the customer goes on with", "nothing is said after the last pause")
+	}
+	return parts
+}
+
+// shown is an utterance with its pauses, for people.
+func (u *utterance) shown() string {
+	text := u.parts[0].text
+	for _, p := range u.parts[1:] {
+		text += fmt.Sprintf(" … %s … %s", p.after, p.text)
+	}
+	return text
 }
 
 // plain gives numbers the type that they have after a journey through JSON.

@@ -194,7 +194,7 @@ func TestEveryCodeIsExplained(t *testing.T) {
 	}
 	_, _, bad := open(t, "bad.yaml")
 	for _, code := range []flow.Code{
-		codeTime, codeAnswer, codeFlow, codeTwice, codeEntry, codeName, codeValue, codeNever, codePattern, codeInput, codeUncaught,
+		codeTime, codeAnswer, codeFlow, codeTwice, codeEntry, codePause, codeName, codeValue, codeNever, codePattern, codeInput, codeUncaught,
 	} {
 		if !strings.Contains(string(doc), "\n## "+string(code)+" ") {
 			t.Errorf("docs/test-diagnostics.md has no entry for %s", code)

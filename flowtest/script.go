@@ -17,13 +17,14 @@ type script struct {
 	prompts *prompts
 
 	given   map[string]*answers
-	next    int        // the entry whose turn it is
-	from    int        // the first response in which the next `kiosk` is looked for
-	means   *utterance // what the customer said last
-	resting bool       // something happens later; until then the customer does nothing
-	silent  bool       // what they do not do is speak; an interruption may end it early
-	rests   int        // how often they have rested
-	gone    bool       // the customer has been told to leave at the test's end
+	marks   map[int]map[string]int // how far given was used, when an utterance was understood
+	next    int                    // the entry whose turn it is
+	from    int                    // the first response in which the next `kiosk` is looked for
+	means   *utterance             // what the customer said last
+	resting bool                   // something happens later; until then the customer does nothing
+	silent  bool                   // what they do not do is speak; an interruption may end it early
+	rests   int                    // how often they have rested
+	gone    bool                   // the customer has been told to leave at the test's end
 	failure *Failure
 }
 
@@ -60,7 +61,7 @@ func run(t *Test, plan *flow.Plan, p *prompts) Result {
 	for name, a := range t.given {
 		given[name] = a.anew()
 	}
-	sc := &script{test: t, given: given, prompts: p}
+	sc := &script{test: t, given: given, prompts: p, marks: map[int]map[string]int{}}
 	s := newStage(*plan, sc, time.Minute)
 	sc.stage = s
 	err := s.hold(t.Now, t.Language, t.Inputs)
@@ -236,14 +237,14 @@ func (sc *script) rest(d time.Duration, then func()) {
 	})
 }
 
-func (sc *script) say(u *utterance, step string) bool {
-	text := u.text
+func (sc *script) say(u *utterance, step string) {
+	text := u.shown()
 	if u.confidence != usual {
 		text += fmt.Sprintf(" (%.0f %% sure)", 100*u.confidence)
 	}
 	sc.means = u
 	sc.stage.note("customer", step, text)
-	return sc.stage.speak(u)
+	sc.stage.speak(u)
 }
 
 func (sc *script) touch(e entry, step string) {
@@ -315,12 +316,7 @@ func (sc *script) interrupt(e entry, r *response) {
 		sc.stage.note("customer", r.Step, e.text+" (typed)")
 		sc.stage.enter(workflows.Typed, e.text)
 	default:
-		if !sc.say(e.utterance, r.Step) {
-			sc.fail(e, Failure{
-				Message: fmt.Sprintf("this does not interrupt: the step's barge_in wants %d words", r.MinWords),
-				Got:     fmt.Sprintf("%q", e.utterance.text),
-			})
-		}
+		sc.say(e.utterance, r.Step)
 	}
 }
 

@@ -53,7 +53,7 @@ func (sc *script) call(in activities.CallInput) answer {
 
 func (sc *script) understand(in activities.UnderstandInput) answer {
 	result := activities.UnderstandResult{}
-	if u := sc.means; u != nil && u.means && u.text == in.Utterance {
+	if u := sc.means; u != nil && u.means && strings.HasSuffix(" "+in.Utterance, " "+u.text) {
 		result.Intent, result.Values = u.intent, u.slots
 	}
 	text := "nothing"
@@ -69,6 +69,22 @@ func anyOrNil(m map[string]any) any {
 		return nil
 	}
 	return m
+}
+
+// answering and annulled let the servers answer anew what was answered in vain: a
+// customer who goes on has not heard it.
+func (sc *script) answering(n int) {
+	used := map[string]int{}
+	for name, a := range sc.given {
+		used[name] = a.next
+	}
+	sc.marks[n] = used
+}
+
+func (sc *script) annulled(n int) {
+	for name, next := range sc.marks[n] {
+		sc.given[name].next = next
+	}
 }
 
 // tell writes a request and its answer into the conversation.

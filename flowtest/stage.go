@@ -27,6 +27,10 @@ type cast interface {
 	understand(in activities.UnderstandInput) answer
 	// spoken is told of each response as it begins.
 	spoken(r *response)
+	// answering is told when an utterance's words are known and may be answered,
+	// annulled when what was answered since then is taken back.
+	answering(utterance int)
+	annulled(utterance int)
 	// turn is called when the conversation waits for somebody and nothing else is
 	// going on at this moment.
 	turn(s workflows.Status)
@@ -46,16 +50,20 @@ type stage struct {
 	generated map[int]string         // what the model answered, by response
 	calls     []activities.CallInput // each once, however many attempts it takes
 	visible   []string               // the values of the buttons on the screen
+	labels    []string               // and what is on those that answer the question
 
-	utterances []*utterance // by number, from 1; nil for a noise
-	unheard    int          // utterances without a transcript
-	seq        int64
-	settling   bool
-	staffed    string // the last call for staff that was answered
-	stopped    bool
-	state      *workflows.State   // live; read only while the workflow waits
-	summary    *workflows.Summary // once it has ended
-	last       workflows.Status
+	sounds    []*sound             // by number, from 1
+	unheard   int                  // those without a transcript
+	unsaid    int                  // what the customer goes on with after a pause
+	gated     map[int]int          // responses that were asked for and are not heard yet, by the utterance that they are after
+	listening activities.Listening // of the last question
+	seq       int64
+	settling  bool
+	staffed   string // the last call for staff that was answered
+	stopped   bool
+	state     *workflows.State   // live; read only while the workflow waits
+	summary   *workflows.Summary // once it has ended
+	last      workflows.Status
 }
 
 // A response is what the kiosk says at once.
@@ -64,8 +72,10 @@ type response struct {
 	text  string // all of it
 	began time.Time
 	lasts time.Duration
-	heard string // once it is over
-	cut   bool   // the customer interrupts
+	held  time.Time     // since when it has been held for a sound over it; zero: it is not
+	stood time.Duration // how long it was held before
+	heard string        // once it is over
+	cut   bool          // the customer interrupts
 }
 
 // A Line is one thing that happened in a conversation.
@@ -93,7 +103,7 @@ const (
 // for what a workflow does at once.
 func newStage(plan flow.Plan, c cast, patience time.Duration) *stage {
 	var suite testsuite.WorkflowTestSuite
-	s := &stage{plan: plan, cast: c, generated: map[int]string{}}
+	s := &stage{plan: plan, cast: c, generated: map[int]string{}, gated: map[int]int{}}
 	suite.SetLogger(troubles{s})
 	s.env = suite.NewTestWorkflowEnvironment()
 	s.env.SetWorkerOptions(worker.Options{
@@ -176,7 +186,7 @@ func (s *stage) settle() {
 
 // look gives the cast its turn when the conversation waits for somebody.
 func (s *stage) look() {
-	if s.stopped || s.unheard > 0 || s.env.IsWorkflowCompleted() {
+	if s.stopped || s.unheard > 0 || s.unsaid > 0 || s.env.IsWorkflowCompleted() {
 		return
 	}
 	st, err := s.status()
@@ -261,37 +271,6 @@ func (s *stage) signal(sig workflows.Signal) {
 	s.env.SignalWorkflow(workflows.KioskSignal, sig)
 }
 
-// speak begins an utterance; nil is a noise. It tells whether the kiosk hears it
-// at all.
-func (s *stage) speak(u *utterance) bool {
-	r := s.current
-	if r != nil && !s.hears(r, u) {
-		return false
-	}
-	s.utterances = append(s.utterances, u)
-	s.unheard++
-	cuts := r != nil && r.BargeIn == "speech"
-	if cuts {
-		r.cut = true
-	}
-	s.signal(workflows.Signal{Kind: workflows.SpeechStarted, Utterance: len(s.utterances)})
-	if cuts {
-		s.interrupted(r)
-	}
-	return true
-}
-
-// hears says whether an utterance is noticed while a response is spoken.
-func (s *stage) hears(r *response, u *utterance) bool {
-	switch r.BargeIn {
-	case "none":
-		return false
-	case "speech":
-		return u != nil && len(strings.Fields(u.text)) >= r.MinWords
-	}
-	return true
-}
-
 // enter is typing, or touching a button.
 func (s *stage) enter(kind workflows.Kind, text string) {
 	r := s.current
@@ -306,7 +285,7 @@ func (s *stage) enter(kind workflows.Kind, text string) {
 
 func (s *stage) interrupted(r *response) {
 	s.signal(workflows.Signal{
-		Kind: workflows.Interrupted, Response: r.Response, PlayedMs: s.env.Now().Sub(r.began).Milliseconds(),
+		Kind: workflows.Interrupted, Response: r.Response, PlayedMs: r.played(s.env.Now()).Milliseconds(),
 	})
 }
 
@@ -332,19 +311,21 @@ func (s *stage) event(name string, data any) {
 func (s *stage) begin(in activities.SpeakInput, text string) *response {
 	r := &response{
 		SpeakInput: in, text: text, began: s.env.Now(),
-		lasts: time.Duration(utf8.RuneCountInString(text)) * letter,
+		lasts: spokenFor(text),
 	}
 	s.current = r
 	s.said = append(s.said, r)
-	s.visible = nil
+	s.visible, s.labels = nil, nil
 	if in.Screen != nil {
 		for _, b := range in.Screen.Buttons {
 			s.visible = append(s.visible, b.Value)
 		}
 	}
 	if in.Listening != nil {
+		s.listening = *in.Listening
 		for _, b := range in.Listening.Buttons {
 			s.visible = append(s.visible, b.Value)
+			s.labels = append(s.labels, b.Value, b.Label)
 		}
 	}
 	s.note("kiosk", in.Step, text)
@@ -354,7 +335,7 @@ func (s *stage) begin(in activities.SpeakInput, text string) *response {
 
 // end is when a response has been played or cut.
 func (s *stage) end(r *response) activities.SpeakResult {
-	played := min(s.env.Now().Sub(r.began), r.lasts)
+	played := r.played(s.env.Now())
 	r.heard = r.text
 	if s.current == r {
 		s.current = nil
@@ -382,19 +363,6 @@ func heardUpTo(text string, share float64) string {
 		words = append(words, w)
 	}
 	return strings.Join(words, " ")
-}
-
-// transcript is what the recogniser makes of an utterance, and how long it takes
-// to say it.
-func (s *stage) transcript(n int) (activities.TranscribeResult, time.Duration) {
-	if n < 1 || n > len(s.utterances) || s.utterances[n-1] == nil {
-		return activities.TranscribeResult{Utterance: n, NoSpeech: true, Model: "rehearsal"}, endSilence
-	}
-	u := s.utterances[n-1]
-	lasts := time.Duration(utf8.RuneCountInString(u.text)) * letter
-	return activities.TranscribeResult{
-		Utterance: n, Text: u.text, Confidence: u.confidence, AudioMs: lasts.Milliseconds(), Model: "rehearsal",
-	}, lasts + endSilence
 }
 
 // touchable says whether a value can be touched now.

@@ -348,7 +348,6 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 			return
 		}
 		c.Seen, c.SeenSpeech, c.Committed = 0, 0, 0
-		c.point = nil // what was said there has been said
 	}
 	c.Place.Gateway, c.Place.Session = s.Gateway, s.Session
 	if s.Seq != 0 {
@@ -374,7 +373,9 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 		c.SeenSpeech = s.Utterance
 		// Who begins anew, or goes on with an utterance, has finished those before.
 		c.Committed = max(c.Committed, cmp.Or(s.Continues, s.Utterance)-1)
-		c.speech(ctx, &Input{How: Spoken, Session: s.Session, Utterance: s.Utterance, Over: s.Response, Pending: true}, s.Continues)
+		place := c.Place
+		place.Gateway, place.Session = s.Gateway, s.Session
+		c.speech(ctx, &Input{How: Spoken, Place: place, Utterance: s.Utterance, Over: s.Response, Pending: true}, s.Continues)
 	case Committed:
 		c.Committed = max(c.Committed, s.Utterance)
 	case Typed:

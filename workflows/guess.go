@@ -28,7 +28,7 @@ type point struct {
 var errVoid = errors.New("the customer goes on with the sentence")
 
 // commitWithin is how long a conversation waits for its gateway's word that an
-// utterance is over; no endpointing takes that long.
+// utterance is over, beyond the silence that ends it.
 const commitWithin = 10 * time.Second
 
 // remember makes the point to which an answer to an utterance can go back. What
@@ -38,7 +38,7 @@ func (c *conversation) remember(q *question, in *Input) {
 	if c.latest == in {
 		c.latest = nil // what goes on with it goes on with the point
 	}
-	if in.How == Spoken && in.Session == c.Place.Session {
+	if in.How == Spoken {
 		c.point = &point{input: *in, course: c.Course.copy(), question: *q}
 	}
 }
@@ -54,9 +54,10 @@ func (c *conversation) goBack() {
 	c.Course, c.reopened = p.course, &p.question
 }
 
-// whole says whether a point's utterance is surely all that the customer says.
+// whole says whether a point's utterance is surely all that the customer says:
+// another gateway than the one that heard it knows nothing of it.
 func (c *conversation) whole(p *point) bool {
-	return !p.input.Open || c.Committed >= p.input.Utterance
+	return !p.input.Open || p.input.Place != c.Place || c.Committed >= p.input.Utterance
 }
 
 // commit waits until the customer has surely finished what is being answered. To
@@ -65,7 +66,7 @@ func (c *conversation) commit(ctx workflow.Context) error {
 	p := c.point
 	if p != nil && !c.whole(p) {
 		options := workflow.AwaitOptions{
-			Timeout:      commitWithin,
+			Timeout:      p.question.Listen.EndSilence.D() + p.question.Listen.MaxSilence.D() + commitWithin,
 			TimerOptions: workflow.TimerOptions{Summary: c.frame().Step + " · end of the sentence"},
 		}
 		decided, err := workflow.AwaitWithOptions(ctx, options, func() bool { return c.point != p || c.whole(p) || c.left != "" })
@@ -86,7 +87,7 @@ func (c *conversation) commit(ctx workflow.Context) error {
 // after is the utterance that is being answered and may still be taken back; 0:
 // none.
 func (c *conversation) after() int {
-	if c.point == nil {
+	if c.point == nil || c.point.input.Place != c.Place {
 		return 0
 	}
 	return c.point.input.Utterance
@@ -115,17 +116,17 @@ func (c *conversation) speech(ctx workflow.Context, in *Input, continues int) {
 // over a response that only a hotword cuts, is heard again with its continuation.
 func (c *conversation) extend(in *Input, continues int) bool {
 	var was Input
-	if p := c.point; p != nil && p.input.Utterance == continues {
+	if p := c.point; p != nil && p.input.is(in.Place, continues) {
 		was = p.input
 		c.void(in)
-	} else if i := c.waiting(in.Session, continues); i >= 0 {
+	} else if i := c.waiting(in.Place, continues); i >= 0 {
 		was = *c.Inbox[i]
 		if was.stop != nil { // else it is of an earlier run, and over
 			was.stop()
 		}
 		c.Inbox[i] = in
 	} else {
-		if latest := c.latest; latest != nil && latest.Session == in.Session && latest.Utterance == continues {
+		if latest := c.latest; latest != nil && latest.is(in.Place, continues) {
 			latest.stop()
 			in.Since = cmp.Or(latest.Since, latest.Utterance)
 		}
@@ -140,7 +141,7 @@ func (c *conversation) extend(in *Input, continues int) bool {
 // join puts what was said before, and wants the same answer, in front of an
 // utterance whose transcript has just come.
 func (c *conversation) join(ctx workflow.Context, in *Input, before int) {
-	if i := c.waiting(in.Session, before); i >= 0 && c.Inbox[i] != in {
+	if i := c.waiting(in.Place, before); i >= 0 && c.Inbox[i] != in {
 		was := c.Inbox[i]
 		if workflow.Await(ctx, func() bool { return !was.Pending }) != nil {
 			return // the conversation is cancelled
@@ -151,7 +152,7 @@ func (c *conversation) join(ctx workflow.Context, in *Input, before int) {
 			return
 		}
 	}
-	if p := c.point; p != nil && p.input.Utterance == before {
+	if p := c.point; p != nil && p.input.is(in.Place, before) {
 		c.forget(in)
 		c.void(in)
 		in.follow(p.input)
@@ -181,10 +182,13 @@ func (c *conversation) void(in *Input) {
 }
 
 // waiting finds an utterance that no step has taken yet, or gives -1.
-func (c *conversation) waiting(session string, utterance int) int {
-	return slices.IndexFunc(c.Inbox, func(in *Input) bool {
-		return in.How == Spoken && in.Session == session && in.Utterance == utterance
-	})
+func (c *conversation) waiting(place activities.Place, utterance int) int {
+	return slices.IndexFunc(c.Inbox, func(in *Input) bool { return in.is(place, utterance) })
+}
+
+// is says whether an input is a gateway's utterance of that number.
+func (in *Input) is(place activities.Place, utterance int) bool {
+	return in.How == Spoken && in.Place == place && in.Utterance == utterance
 }
 
 // toTranscribe asks for an utterance's transcript, with what the customer may be
@@ -199,7 +203,7 @@ func (c *conversation) toTranscribe(in *Input, over *guard) (work, activities.Tr
 	name := c.listeningStep()
 	step := c.plan().Steps[name]
 	t := activities.TranscribeInput{
-		Place: c.Place, Utterance: in.Utterance, Since: in.Since, Language: c.Language, Expected: c.script().Expected(c.heardAt(name)),
+		Place: in.Place, Utterance: in.Utterance, Since: in.Since, Language: c.Language, Expected: c.script().Expected(c.heardAt(name)),
 	}
 	if step.Collect != nil {
 		t.Endpointing = step.Collect.Listen.Endpointing
@@ -220,7 +224,7 @@ func (c *conversation) transcribe(ctx workflow.Context, in *Input, w work, t act
 	err := workflow.ExecuteActivity(c.on(ctx, activities.PoolSTT, w), activities.Transcribe, t).Get(ctx, &result)
 	defer func() { in.Pending = false }()
 	gone := kindOf(err) == activities.KindGone
-	in.Open = result.Open || err != nil && !gone // nobody has said that it is over
+	in.Open = result.Open
 	switch {
 	case temporal.IsCanceledError(err): // another has taken its place
 	case over != nil:

@@ -1,12 +1,16 @@
 package workflows_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,19 +31,24 @@ import (
 
 // Whatever valid flow, and whatever its customer does and its servers fail at:
 // the conversation ends by itself, within its limits, never spins and never
-// breaks.
+// breaks. Whatever is said is answered once, however often its speaker pauses,
+// and nothing is done for half a sentence.
 func TestEveryConversationEnds(t *testing.T) {
 	seeds := uint64(500)
 	if testing.Short() {
 		seeds = 50
 	}
-	outcomes, verbs, runs := map[string]int{}, map[string]int{}, 0
+	outcomes, verbs, turns, runs := map[string]int{}, map[string]int{}, map[string]int{}, 0
 	for seed := range seeds {
 		plan, err := flowgen.Plan(seed)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &rehearsal{plan: *plan, seed: seed, dice: roll(seed, "customer"), delay: map[string]dice{}}
+		text, err := json.Marshal(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &rehearsal{hotwords: bytes.Contains(text, []byte(`"hotword"`)), plan: *plan, seed: seed, dice: roll(seed, "customer"), delay: map[string]dice{}, turns: map[string]int{}}
 		sum, err := r.hold()
 		if err != nil {
 			t.Errorf("seed %d: %v\n%s", seed, err, strings.Join(r.story, "\n"))
@@ -47,6 +56,12 @@ func TestEveryConversationEnds(t *testing.T) {
 		}
 		outcomes[sum.Outcome]++
 		runs += r.runs
+		for what, n := range r.turns {
+			turns[what] += n
+		}
+		for _, fault := range r.answeredOnce(sum) {
+			t.Errorf("seed %d: %s\n%s", seed, fault, strings.Join(r.story, "\n"))
+		}
 		for way, n := range sum.Taken {
 			name, _, _ := strings.Cut(way, ">")
 			if step, ok := plan.Steps[strings.TrimPrefix(name, plan.Flow+"/")]; ok {
@@ -60,7 +75,12 @@ func TestEveryConversationEnds(t *testing.T) {
 			t.Errorf("seed %d: outcome %q, but no end was taken: %v", seed, sum.Outcome, sum.Taken)
 		}
 	}
-	t.Logf("%d conversations in %d runs: %v; steps taken: %v", seeds, runs, outcomes, verbs)
+	t.Logf("%d conversations in %d runs: %v; steps taken: %v; utterances: %v", seeds, runs, outcomes, verbs, turns)
+	for _, what := range []string{"continued", "joined", "committed", "called"} {
+		if turns[what] == 0 {
+			t.Errorf("nothing was %s; nothing is proven of it", what)
+		}
+	}
 	for _, verb := range []string{"say", "collect", "retrieve", "generate", "call", "set", "branch", "run_flow", "parallel", "wait", "handoff", "end"} {
 		if verbs[verb] == 0 {
 			t.Errorf("no conversation came through a %s; nothing is proven of it", verb)
@@ -92,6 +112,25 @@ type rehearsal struct {
 	utterance int
 	session   int
 	gone      bool // the customer has left, or will do nothing more
+
+	// What the gateway knows of what was said, under mu.
+	hotwords bool // the plan has responses that only a hotword cuts
+	said     []*uttered
+	turns    map[string]int // what became of it
+	fault    string
+}
+
+// An uttered is an utterance as its gateway knows it. Its transcript's confidence
+// tells it from all others.
+type uttered struct {
+	number, session, continues int
+	committed                  bool // the customer has said all of it
+	void                       bool // they have gone on with it, or what followed it joined it
+	heard                      bool // something of its answer
+	transcribed                bool // as words
+	aside                      bool // it may have been said over a response that only a hotword cuts
+	sure                       float64
+	joins, before              *uttered // which it was one answer with
 }
 
 // hold lets the conversation run to its end, through all its runs.
@@ -164,14 +203,20 @@ func (r *rehearsal) prepare() {
 	r.env.RegisterWorkflowWithOptions(workflows.Watched(func(s *workflows.State) { r.state = s }), workflow.RegisterOptions{Name: workflows.ConversationType})
 	r.taken = -1
 	r.env.SetOnTimerScheduledListener(func(string, time.Duration) { r.waits() })
-	r.env.SetOnActivityStartedListener(func(*activity.Info, context.Context, converter.EncodedValues) { r.waits() })
+	r.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		r.waits()
+		if info.ActivityType.Name == activities.Call {
+			r.calls()
+		}
+	})
 
 	var answer []func() // the environment wants every activity registered before the first is answered for
 	mocked(r, &answer, activities.Transcribe, 2000, func(in activities.TranscribeInput, d dice) (activities.TranscribeResult, error) {
-		out := activities.TranscribeResult{Utterance: in.Utterance, Text: d.words(), Confidence: d.Float64()}
+		out := activities.TranscribeResult{Utterance: in.Utterance, Text: d.words()}
 		if d.chance(15) {
-			out = activities.TranscribeResult{Utterance: in.Utterance, NoSpeech: true}
+			out.Text = ""
 		}
+		r.verdict(&out, in)
 		return out, nil
 	})
 	mocked(r, &answer, activities.Retrieve, 5000, func(_ activities.RetrieveInput, d dice) (activities.RetrieveResult, error) {
@@ -201,8 +246,10 @@ func (r *rehearsal) prepare() {
 	mocked(r, &answer, activities.Speak, 4000, func(in activities.SpeakInput, d dice) (activities.SpeakResult, error) {
 		r.tell("kiosk at %s: %s", in.Step, in.Text)
 		out := activities.SpeakResult{Response: in.Response, Text: in.Text, Heard: in.Text}
-		if d.chance(15) {
+		if d.chance(15) || !r.opens(in.After) {
 			out.Heard, out.Interrupted = "", true
+		} else {
+			out.PlayedMs = 500
 		}
 		return out, nil
 	})
@@ -281,9 +328,7 @@ func (r *rehearsal) act() {
 		r.tell("customer touches %q", text)
 		r.signal(workflows.Signal{Kind: workflows.Touched, Seq: r.seq, Text: text})
 	case n < 70:
-		r.utterance++
-		r.tell("customer speaks")
-		r.signal(workflows.Signal{Kind: workflows.SpeechStarted, Seq: r.seq, Utterance: r.utterance})
+		r.speak()
 		if r.chance(40) {
 			r.signal(workflows.Signal{Kind: workflows.Interrupted, Response: r.state.Responses, PlayedMs: 300})
 		}
@@ -307,6 +352,155 @@ func (r *rehearsal) act() {
 		r.env.SetContinueAsNewSuggested(true)
 	}
 	r.env.RegisterDelayedCallback(r.act, time.Duration(50+r.IntN(8000))*time.Millisecond)
+}
+
+// speak lets the customer begin to speak, or go on with what they have not
+// finished. It is committed a while later, unless they go on once more.
+func (r *rehearsal) speak() {
+	r.utterance++
+	r.seq++
+	u := &uttered{number: r.utterance, session: r.session, sure: r.Float64(), aside: r.hotwords}
+	r.mu.Lock()
+	if last := r.last(); last != nil && last.number == u.number-1 && !last.committed {
+		u.continues, u.before, last.void = last.number, last, true
+		r.turns["continued"]++
+	}
+	r.said = append(r.said, u)
+	r.mu.Unlock()
+	r.tell("customer speaks, utterance %d/%d continues %d", u.session, u.number, u.continues)
+	r.signal(workflows.Signal{Kind: workflows.SpeechStarted, Seq: r.seq, Utterance: u.number, Continues: u.continues})
+	r.env.RegisterDelayedCallback(func() { r.commit(u) }, time.Duration(100+r.IntN(4000))*time.Millisecond)
+	if r.chance(50) {
+		r.env.RegisterDelayedCallback(func() {
+			if !r.gone && u.session == r.session && u.number == r.utterance {
+				r.speak()
+			}
+		}, time.Duration(50+r.IntN(5000))*time.Millisecond)
+	}
+}
+
+// commit says that an utterance was all, unless it was not. One of a session that
+// is over, nobody asks about.
+func (r *rehearsal) commit(u *uttered) {
+	r.mu.Lock()
+	over := u.void || u.session != r.session
+	if !over {
+		u.committed = true
+		r.turns["committed"]++
+	}
+	r.mu.Unlock()
+	if !over {
+		r.tell("utterance %d is all", u.number)
+		r.signal(workflows.Signal{Kind: workflows.Committed, Utterance: u.number})
+	}
+}
+
+// last is the utterance of this session that began last.
+func (r *rehearsal) last() *uttered {
+	if n := len(r.said); n > 0 && r.said[n-1].session == r.session {
+		return r.said[n-1]
+	}
+	return nil
+}
+
+// uttered finds an utterance of this session.
+func (r *rehearsal) uttered(number int) *uttered {
+	for _, u := range r.said {
+		if u.session == r.session && u.number == number {
+			return u
+		}
+	}
+	return nil
+}
+
+// verdict is what the gateway makes of a transcript.
+func (r *rehearsal) verdict(out *activities.TranscribeResult, in activities.TranscribeInput) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.uttered(in.Utterance)
+	if in.Place.Session != fmt.Sprintf("s%d", r.session) || u == nil {
+		out.Text, out.NoSpeech = "", true // the session has gone
+		return
+	}
+	out.Confidence, out.Open, out.NoSpeech = u.sure, !u.committed, out.Text == ""
+	if out.NoSpeech {
+		return
+	}
+	u.transcribed = true
+	if first := r.uttered(cmp.Or(in.Since, in.Utterance) - 1); first != nil && first.transcribed && !first.heard && !first.void {
+		out.Joins, first.void, u.joins = first.number, true, first
+		r.turns["joined"]++
+	}
+}
+
+// opens says whether a response can be heard now that answers an utterance.
+func (r *rehearsal) opens(after int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.uttered(after)
+	if u == nil {
+		return true // it answers nothing that could go on
+	}
+	if !u.committed || u.void {
+		return false
+	}
+	u.heard = true
+	return true
+}
+
+// calls is told whenever a service is about to be called.
+func (r *rehearsal) calls() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turns["called"]++
+	u := r.last()
+	if u != nil && !u.committed && u.transcribed && slices.ContainsFunc(r.state.Transcript, func(l workflows.Line) bool { return l.Confidence == u.sure }) {
+		r.fault = fmt.Sprintf("a service was called before utterance %d was all", u.number)
+	}
+}
+
+// answeredOnce holds a conversation's transcript against what was said.
+func (r *rehearsal) answeredOnce(sum workflows.Summary) (faults []string) {
+	if r.fault != "" {
+		faults = append(faults, r.fault)
+	}
+	times := map[float64]int{}
+	for _, line := range sum.Transcript {
+		if line.How == workflows.Spoken && line.Confidence > 0 {
+			times[line.Confidence]++
+		}
+	}
+	for _, u := range r.said {
+		waits := slices.ContainsFunc(r.state.Inbox, func(in *workflows.Input) bool { // when the conversation ended
+			return in.Place.Session == fmt.Sprintf("s%d", u.session) && in.Utterance >= u.number
+		})
+		if u.transcribed && !u.void && !u.aside && !waits && !u.answered(times) {
+			faults = append(faults, fmt.Sprintf("utterance %d/%d was lost", u.session, u.number))
+		}
+		if times[u.sure] > 1 {
+			faults = append(faults, fmt.Sprintf("utterance %d/%d was answered %d times", u.session, u.number, times[u.sure]))
+		}
+		if next := r.next(u); next != nil && next.transcribed && times[u.sure] > 0 && times[next.sure] > 0 {
+			faults = append(faults, fmt.Sprintf("utterance %d/%d was answered, and its continuation too", u.session, u.number))
+		}
+	}
+	return faults
+}
+
+// answered says whether an utterance is in the transcript: by itself, or in one
+// line with what it joined or went on with, which is as sure as the least sure.
+func (u *uttered) answered(times map[float64]int) bool {
+	return u != nil && (times[u.sure] > 0 || u.joins.answered(times) || u.before.answered(times))
+}
+
+// next is the utterance that goes on with another.
+func (r *rehearsal) next(u *uttered) *uttered {
+	for _, v := range r.said {
+		if v.session == u.session && v.continues == u.number {
+			return v
+		}
+	}
+	return nil
 }
 
 // staff answers a call for them, now and then one that nobody made.

@@ -107,11 +107,11 @@ type Input struct {
 	Failed     bool    `json:"failed,omitempty"`     // it could not be transcribed
 
 	// Of what was spoken.
-	Session   string `json:"session,omitempty"` // in which Utterance counts
-	Utterance int    `json:"utterance,omitempty"`
-	Since     int    `json:"since,omitempty"` // the first utterance of which it is the continuation; 0: of none
-	Over      int    `json:"over,omitempty"`  // the response that it was said over; 0: none
-	Open      bool   `json:"open,omitempty"`  // the customer may go on; see State.Committed
+	Place     activities.Place `json:"place,omitzero"` // where its audio is
+	Utterance int              `json:"utterance,omitempty"`
+	Since     int              `json:"since,omitempty"` // the first utterance of which it is the continuation; 0: of none
+	Over      int              `json:"over,omitempty"`  // the response that it was said over; 0: none
+	Open      bool             `json:"open,omitempty"`  // the customer may go on; see State.Committed
 	// Before was said before Utterance and Since and wants the same answer; it is
 	// part of Text.
 	Before     string  `json:"before,omitempty"`
