@@ -36,14 +36,22 @@ const Patience = 8 * time.Second
 
 // Retry runs do until it returns an error other than ErrAway's, or ctx ends, or
 // its gateway has been away for Patience: then the error is permanent, of
-// KindGone. do calls working when the gateway has answered.
-func Retry(ctx context.Context, do func(working func()) error) error {
-	const first, most = 100 * time.Millisecond, time.Second
+// KindGone.
+func Retry(ctx context.Context, do func() error) error {
+	const (
+		first, most = 100 * time.Millisecond, time.Second
+		// A try that lasted longer was not one at a gateway that cannot be reached.
+		there = 3 * time.Second
+	)
 	backoff, lost := first, time.Time{}
 	for {
-		err := do(func() { backoff, lost = first, time.Time{} })
+		began := time.Now()
+		err := do()
 		if !errors.Is(err, ErrAway) || ctx.Err() != nil {
 			return err
+		}
+		if time.Since(began) > there {
+			backoff, lost = first, time.Time{}
 		}
 		if lost.IsZero() {
 			lost = time.Now()
@@ -58,6 +66,24 @@ func Retry(ctx context.Context, do func(working func()) error) error {
 		}
 		backoff = min(2*backoff, most)
 	}
+}
+
+// Kind is the contract's kind of an error, or "".
+func Kind(err error) string {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		return app.Type()
+	}
+	return ""
+}
+
+// Overdue is the error of an attempt that comes so late that the customer has
+// given up; of the first attempt there is none.
+func Overdue(ctx context.Context) error {
+	info := activity.GetInfo(ctx)
+	if info.Attempt <= 1 || time.Since(info.ScheduledTime) < activities.Patience {
+		return nil
+	}
+	return activities.Permanent(activities.KindTimeout, fmt.Errorf("attempt %d begins more than %s after it was asked for", info.Attempt, activities.Patience))
 }
 
 // Place is p as the media plane writes it.

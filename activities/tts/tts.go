@@ -102,7 +102,7 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 
 	var r *response
 	var ended *media.Playback_Ended
-	err = session.Retry(ctx, func(working func()) error {
+	err = session.Retry(ctx, func() error {
 		r = &response{
 			speaker: s,
 			gateway: gateway,
@@ -110,7 +110,6 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 			voice:   voice,
 			started: started,
 			made:    made,
-			working: working,
 			from:    make(chan uint32, 1),
 			played:  make(chan struct{}, 1),
 		}
@@ -131,9 +130,8 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 	if ended == nil && ctx.Err() != nil {
 		return result, ctx.Err()
 	}
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) && app.Type() == activities.KindGone {
-		return result, temporal.NewNonRetryableApplicationError(app.Message(), activities.KindGone, nil, made.soFar())
+	if session.Kind(err) == activities.KindGone {
+		return result, temporal.NewNonRetryableApplicationError(err.Error(), activities.KindGone, err, made.soFar())
 	}
 	if err != nil && !errors.Is(err, session.ErrCut) {
 		return result, err
@@ -231,7 +229,6 @@ type response struct {
 	voice   voice
 	started time.Time
 	made    *made
-	working func() // the gateway is there
 
 	play   grpc.BidiStreamingClient[media.Audio, media.Playback]
 	from   chan uint32   // the first segment whose audio is wanted, once
@@ -425,7 +422,6 @@ func (r *response) listen(ctx context.Context) (*media.Playback_Ended, error) {
 		}
 		switch part := p.GetPart().(type) {
 		case *media.Playback_Ready_:
-			r.working()
 			select {
 			case r.from <- part.Ready.GetFromSegment():
 			default: // said twice; the first one counts
