@@ -225,6 +225,15 @@ func (r *response) open(a *media.Audio_SegmentAudio) *part {
 	return p
 }
 
+// left is how many samples of a response may be left when it was heard in an
+// earlier stay: a kiosk tells its position now and then, and rounded.
+func (r *response) left() int64 {
+	if r.start.FromMs == 0 {
+		return 0
+	}
+	return r.samples(frameTime)
+}
+
 // beginAt makes a response that nothing was sent of go on behind what was played
 // in an earlier stay.
 func (r *response) beginAt(sample int64) { r.sent, r.mark = sample, sample }

@@ -918,7 +918,7 @@ func (s *session) excuse(away, waits bool) {
 
 // begin starts a response's playback once there is audio to play.
 func (s *session) begin(r *response, now time.Time) bool {
-	if r.total <= r.sent && r.made { // nothing of it is left to be heard
+	if r.made && r.total-r.sent <= r.left() { // nothing of it is left to be heard
 		r.captions, r.endTold, r.lastSent = len(r.parts), true, true
 		s.listenNext(r)
 		s.finish(r, now)
