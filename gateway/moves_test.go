@@ -89,6 +89,24 @@ func TestAResponseGoesOnWhereItsKioskIs(t *testing.T) {
 	}
 }
 
+// A kiosk plays what it has while it is on its way.
+func TestAKioskPlaysOnWhileItMoves(t *testing.T) {
+	for played, first := range map[int64]int{2200: 2200 * 16, 2990: -1} {
+		inRoom(t, func(t *testing.T, r *room) {
+			r.take(wire.ClientReady{Version: "1"})
+			r.take(wire.Played{Response: 1, Ms: played, Done: played > 2900})
+			e := r.over(r.goOn(1500*time.Millisecond, 1, "one", "two", "three"))
+			if e.Interrupted || e.Heard != "one two three" {
+				t.Errorf("ended: %v", e)
+			}
+			switch frames := r.k.heard(); {
+			case first < 0 && len(frames) > 0, first >= 0 && (len(frames) == 0 || int(frames[0].Offset) != first):
+				t.Errorf("%d frames were sent to a kiosk that has played %d ms", len(frames), played)
+			}
+		})
+	}
+}
+
 // What a customer has heard of a response that they interrupt is what they heard
 // of it at both gateways.
 func TestWhatWasHeardBeforeCounts(t *testing.T) {

@@ -131,11 +131,12 @@ type session struct {
 
 	// What is said.
 	responses  map[uint32]*response
-	current    *response // being spoken
-	ending     ownVoice  // of the last response, while it may still be heard
-	cutAt      time.Time // of a clear that is not yet written
-	stage      bell      // rings when a response, or who may perform it, has changed
-	performers int       // counts the Perform streams; the last one performs
+	current    *response   // being spoken
+	played     wire.Played // what the kiosk told of a response that is not spoken here yet
+	ending     ownVoice    // of the last response, while it may still be heard
+	cutAt      time.Time   // of a clear that is not yet written
+	stage      bell        // rings when a response, or who may perform it, has changed
+	performers int         // counts the Perform streams; the last one performs
 
 	// What is shown; screen.go.
 	card     wire.Screen // the last response's that had one
@@ -445,6 +446,8 @@ func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 		if r := s.current; r != nil && r.number == uint32(b.Response) && !r.marked.IsZero() {
 			r.report(b.Ms, b.Done, now)
 			s.conn.wake()
+		} else {
+			s.played = b // of one that is on its way here from another gateway
 		}
 	case wire.VAD:
 		if s.open != nil { // who would end it listens no more
@@ -503,6 +506,7 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 		return
 	}
 	s.reset("ended", now)
+	s.played = wire.Played{}
 	s.leaveConversation()
 	s.deafen()
 	s.clearScreen()
@@ -918,6 +922,9 @@ func (s *session) excuse(away, waits bool) {
 
 // begin starts a response's playback once there is audio to play.
 func (s *session) begin(r *response, now time.Time) bool {
+	if r.start.FromMs > 0 && s.played.Response == int(r.number) { // the kiosk has played on what it had
+		r.beginAt(max(r.sent, r.samples(time.Duration(s.played.Ms)*time.Millisecond)))
+	}
 	if r.made && r.total-r.sent <= r.left() { // nothing of it is left to be heard
 		r.captions, r.endTold, r.lastSent = len(r.parts), true, true
 		s.listenNext(r)

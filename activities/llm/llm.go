@@ -131,6 +131,9 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		return activities.GenerateResult{}, ctx.Err()
 	}
 	if err != nil && !takenBack && !errors.Is(err, session.ErrCut) {
+		if in.Stream && session.Last(ctx, err) {
+			out.giveUp(ctx)
+		}
 		return activities.GenerateResult{}, err
 	}
 	result := activities.GenerateResult{

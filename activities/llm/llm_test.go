@@ -141,6 +141,9 @@ func TestUngroundedIsNotSpoken(t *testing.T) {
 	if text, complete := s.gateway.Text(); text != "" || complete {
 		t.Errorf("written %q, complete %t", text, complete)
 	}
+	if !s.gateway.TakenBack() {
+		t.Error("the voice still waits for an answer")
+	}
 }
 
 func TestCutStopsTheModel(t *testing.T) {

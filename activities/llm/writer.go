@@ -166,6 +166,17 @@ func (w *writer) complete(ctx context.Context) error {
 	return w.err
 }
 
+// giveUpTimeout bounds telling the gateway that there will be no answer.
+const giveUpTimeout = time.Second
+
+// giveUp tells the gateway that there will be no answer, so that its voice waits
+// no longer. It learns it from the conversation too, but later.
+func (w *writer) giveUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveUpTimeout)
+	defer cancel()
+	_, _ = w.gateway.Cut(ctx, &media.CutRequest{Place: session.Place(w.in.Place), Response: uint32(w.in.Response)})
+}
+
 // abandon ends the writing, which leaves an incomplete response open for the next
 // attempt, and waits for its goroutine.
 func (w *writer) abandon() {

@@ -86,6 +86,15 @@ func Overdue(ctx context.Context) error {
 	return activities.Permanent(activities.KindTimeout, fmt.Errorf("attempt %d begins more than %s after it was asked for", info.Attempt, activities.Patience))
 }
 
+// Last tells whether no attempt follows one that has failed with err.
+func Last(ctx context.Context, err error) bool {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok && app.NonRetryable() {
+		return true
+	}
+	info := activity.GetInfo(ctx)
+	return info.RetryPolicy != nil && info.RetryPolicy.MaximumAttempts > 0 && info.Attempt >= info.RetryPolicy.MaximumAttempts
+}
+
 // Place is p as the media plane writes it.
 func Place(p activities.Place) *media.Place {
 	return &media.Place{Store: p.Store, Kiosk: p.Kiosk, Conversation: p.Conversation, Session: p.Session, Stay: p.Stay}
