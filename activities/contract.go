@@ -51,6 +51,9 @@ type Place struct {
 	Conversation string `json:"conversation"` // the workflow's first run id
 	Gateway      string `json:"gateway"`      // host:port of the media plane
 	Session      string `json:"session"`      // the kiosk's session at that gateway
+	// Stay is the session's stay there: a gateway that was restarted knows nothing
+	// of the one before.
+	Stay string `json:"stay,omitempty"`
 }
 
 // TranscribeInput names the utterance whose audio is pulled from the gateway
@@ -149,6 +152,8 @@ type GenerateResult struct {
 	Model        string `json:"model"`
 	FirstTokenMs int64  `json:"first_token_ms"`
 	Ms           int64  `json:"ms"`
+	// Unfinished: the conversation took it back; Text is what there is of it.
+	Unfinished bool `json:"unfinished,omitempty"`
 }
 
 // UnderstandInput asks the language model what an utterance means where the
@@ -267,13 +272,22 @@ type SpeakInput struct {
 	Heard *Heard `json:"heard,omitempty"`
 }
 
-// Heard is how much of a response was played at another gateway, so that it goes
-// on where it was.
-type Heard struct {
-	PlayedMs int64 `json:"played_ms"`
-	// Segments are the lengths in ms of the first segments, as far as they were
-	// made; those that were played whole are not made again.
+// Made is how far a response's audio has come.
+type Made struct {
+	// Segments are the lengths in ms of the first segments.
 	Segments []int64 `json:"segments,omitempty"`
+	// Covered: the first of them are the cover.
+	Covered bool `json:"covered,omitempty"`
+}
+
+// Heard is how much of a response was played in an earlier stay, so that it goes
+// on where it was. Segments that were played whole are not made again.
+type Heard struct {
+	Made
+	PlayedMs int64 `json:"played_ms"`
+	// Whole: nothing of it is left to be said. The gateway is told how to listen and
+	// what to show.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // SpeakResult is the record of what was said.
@@ -286,6 +300,8 @@ type SpeakResult struct {
 	Interrupted  bool   `json:"interrupted,omitempty"`
 	FirstAudioMs int64  `json:"first_audio_ms"` // activity start to first audio at the gateway
 	Voice        string `json:"voice"`
+	// Made is set of a response that the conversation took back.
+	Made *Made `json:"made,omitempty"`
 }
 
 // PerformInput moves a kiosk's avatar for as long as its session lasts: it
@@ -308,6 +324,7 @@ type Policy struct {
 	Queue     time.Duration // waiting for a free slot
 	Heartbeat time.Duration // without a sign of life
 	Attempts  int32         // at most
+	Total     time.Duration // of all attempts; 0: their number bounds it
 	Backoff   time.Duration // before the second attempt; doubles
 }
 
@@ -316,18 +333,24 @@ type Policy struct {
 //
 // Speak lasts as long as its audio plays and Perform as long as the kiosk's
 // session, so their attempts are long and their heartbeats are what notices a
-// dead worker. Without a voice nothing can be said, not even an apology: Speak is
-// tried for the seconds in which a gateway or a speech server comes back, and
-// waits longer than others for a free slot, while the kiosk's screen says so. Call's attempts are bounded by the catalogue, 5 s where it does not
-// say and 60 s at most. A zero bounds nothing.
+// dead worker. Seven attempts are made within 6.3 s when each fails at once, which
+// is the time in which a server that was killed comes back; one that lets each of
+// them wait is bounded by Patience. Without a voice nothing can be said, not even
+// an apology: Speak waits longer than others for a free slot, while the kiosk's
+// screen says so. Call's attempts are bounded by the
+// catalogue, 5 s where it does not say and 60 s at most. A zero bounds nothing.
 var Policies = map[Pool]Policy{
-	PoolSTT:       {Attempt: 40 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
-	PoolRetrieval: {Attempt: 3 * time.Second, Queue: 3 * time.Second, Heartbeat: 0, Attempts: 3, Backoff: 100 * time.Millisecond},
-	PoolLLM:       {Attempt: 30 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 2, Backoff: 100 * time.Millisecond},
+	PoolSTT:       {Attempt: 40 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
+	PoolRetrieval: {Attempt: 3 * time.Second, Queue: 3 * time.Second, Heartbeat: 0, Attempts: 7, Total: Patience, Backoff: 100 * time.Millisecond},
+	PoolLLM:       {Attempt: 30 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
 	PoolTTS:       {Attempt: 3 * time.Minute, Queue: 15 * time.Second, Heartbeat: 3 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
 	PoolAvatar:    {Attempt: 3 * time.Hour, Queue: 0, Heartbeat: 10 * time.Second, Attempts: 0, Backoff: 100 * time.Millisecond},
 	PoolAction:    {Attempt: 65 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 3, Backoff: 200 * time.Millisecond},
 }
+
+// Patience is how long a customer waits for an answer. What has not begun to come
+// by then is not tried again.
+const Patience = 10 * time.Second
 
 // CoverAfter is how long a customer is left in silence before a step's cover
 // phrase is spoken.

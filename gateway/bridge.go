@@ -53,7 +53,7 @@ func (s *session) signal(i item) {
 		return
 	}
 	i.since = time.Now()
-	i.Gateway, i.Session, i.Seq, i.At = s.g.cfg.AdvertiseMedia, s.id, i.seq, i.since.UTC()
+	i.Gateway, i.Session, i.Stay, i.Seq, i.At = s.g.cfg.AdvertiseMedia, s.id, s.stay, i.seq, i.since.UTC()
 	s.outbox = append(s.outbox, i)
 	if !s.delivering {
 		s.delivering = s.g.tasks.Go(s.deliver)

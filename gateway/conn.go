@@ -379,7 +379,7 @@ func (c *conn) resume(fresh *session, r wire.Resume) {
 	}
 	fresh.end(errReplaced)
 	c.take(s, r.Played)
-	s.rejoin(known)
+	s.rejoin(r.Played)
 	c.log.Info("kiosk resumed", "session", s.id, "known", known)
 }
 

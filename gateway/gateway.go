@@ -553,7 +553,7 @@ func (g *Gateway) find(p *media.Place) (*session, error) {
 	g.mu.Lock()
 	s := g.sessions[p.Session]
 	g.mu.Unlock()
-	if s == nil || s.store != p.Store || s.kiosk != p.Kiosk {
+	if s == nil || s.store != p.Store || s.kiosk != p.Kiosk || p.Stay != "" && p.Stay != s.stay {
 		return nil, errNotHere
 	}
 	return s, s.enter(p.Conversation)

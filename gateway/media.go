@@ -259,10 +259,11 @@ func (s *session) addText(r *response, t *media.Text) error {
 	case len(r.text)+len(t.Delta) > maxResponseText:
 		return status.Errorf(codes.ResourceExhausted, "delta: a response has at most %d bytes of text", maxResponseText)
 	}
-	if t.Delta != "" {
-		s.tellText(r, wire.BotLLMText{Text: t.Delta})
-	}
 	changed := r.write(t.Delta)
+	if n := len(r.text); n > r.told { // what is written once more is told once
+		s.tellText(r, wire.BotLLMText{Text: string(r.text[r.told:])})
+		r.told = n
+	}
 	if t.Complete {
 		r.finishText()
 		s.tellText(r, wire.BotLLMStopped{})
@@ -406,7 +407,7 @@ func (m *mediaServer) Play(stream grpc.BidiStreamingServer[media.Audio, media.Pl
 	in := receive(stream.Context(), stream.Recv)
 	source := in
 	var pending *media.Audio // does not fit yet
-	for told := uint32(0); ; {
+	for told := (&media.Playback_Progress{}); ; {
 		state, err := p.state(time.Now())
 		if err != nil {
 			return err
@@ -414,8 +415,8 @@ func (m *mediaServer) Play(stream grpc.BidiStreamingServer[media.Audio, media.Pl
 		if state.ended != nil {
 			return stream.Send(&media.Playback{Part: &media.Playback_Ended_{Ended: state.ended}})
 		}
-		if state.progress.PlayedMs > told {
-			told = state.progress.PlayedMs
+		if p := state.progress; p.PlayedMs > told.PlayedMs || p.SegmentsPlayed > told.SegmentsPlayed {
+			told = p
 			if err := stream.Send(&media.Playback{Part: &media.Playback_Progress_{Progress: state.progress}}); err != nil {
 				return err
 			}
@@ -480,6 +481,7 @@ func (s *session) play(start *media.Audio_Start) (p *player, from uint32, err er
 	if r.start == nil {
 		r.start, r.after = start, start.After
 		r.moved = now
+		r.beginAt(r.samples(time.Duration(start.FromMs) * time.Millisecond))
 	}
 	// The conversation has gone on to this response; one before it that nobody
 	// speaks any more would hold it up for ever.
@@ -559,8 +561,11 @@ func (p *player) add(a *media.Audio, now time.Time) (bool, error) {
 		if len(x.Segment.Text) > maxSegmentText {
 			return false, invalid("segment.text: has %d bytes; send at most %d", len(x.Segment.Text), maxSegmentText)
 		}
-		if opened := r.open(x.Segment); opened != nil {
-			s.announce(r, s.caption(r, opened))
+		if x.Segment.HeardMs > 0 && len(r.pcm) > 0 {
+			return false, invalid("segment.heard_ms: only the first segments of a response can have been heard before")
+		}
+		if opened := r.open(x.Segment); opened != nil && r.begun {
+			s.tell(s.caption(r, opened))
 		}
 	case *media.Audio_Pcm:
 		if len(r.parts) == 0 {
@@ -611,6 +616,7 @@ func (m *mediaServer) Cut(_ context.Context, req *media.CutRequest) (*media.Done
 		return &media.Done{}, nil
 	}
 	heard := s.current == r
+	r.withdrawn = true
 	s.cut(r, "cancelled", time.Now())
 	if heard {
 		s.show(s.after(r))

@@ -49,6 +49,7 @@ type response struct {
 	// Text, as the model writes it.
 	text     []byte
 	taken    int    // bytes of text that have become segments
+	told     int    // bytes of it that the kiosk was told
 	overlap  string // text that a second attempt is expected to write once more
 	written  bool   // complete
 	segments []string
@@ -88,6 +89,7 @@ type response struct {
 	// The end.
 	over        bool
 	interrupted bool
+	withdrawn   bool // by the conversation
 	playedMs    int64
 	heard       string
 }
@@ -119,8 +121,12 @@ func (r *response) write(delta string) bool {
 }
 
 // rewind prepares for a second attempt that goes on behind the first keep bytes.
-// What has become a segment stays, because it may have been heard.
+// What has become a segment stays, because it may have been heard. Of a complete
+// text nothing is written again.
 func (r *response) rewind(keep uint64) {
+	if r.written {
+		return
+	}
 	n := int(min(keep, uint64(len(r.text))))
 	if n < r.taken {
 		r.overlap = string(r.text[n:r.taken])
@@ -210,8 +216,27 @@ func (r *response) open(a *media.Audio_SegmentAudio) *part {
 	r.known, r.skip = false, 0
 	p := &part{index: a.Index, text: a.Text, phonemes: a.Phonemes, first: r.total}
 	r.parts = append(r.parts, p)
+	if a.HeardMs > 0 {
+		p.samples, p.complete = r.samples(time.Duration(a.HeardMs)*time.Millisecond), true
+		r.total += p.samples
+		r.kept = r.total
+		r.beginAt(max(r.sent, r.kept))
+	}
 	return p
 }
+
+// left is how many samples of a response may be left when it was heard in an
+// earlier stay: a kiosk tells its position now and then, and rounded.
+func (r *response) left() int64 {
+	if r.start.FromMs == 0 {
+		return 0
+	}
+	return r.samples(frameTime)
+}
+
+// beginAt makes a response that nothing was sent of go on behind what was played
+// in an earlier stay.
+func (r *response) beginAt(sample int64) { r.sent, r.mark = sample, sample }
 
 // full tells that no more audio fits before some is played.
 func (r *response) full(now time.Time) bool {

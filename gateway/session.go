@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"crypto/rand"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -88,6 +90,7 @@ type ear struct {
 type session struct {
 	g            *Gateway
 	id           string
+	stay         string // of the session here; see activities.Place
 	store, kiosk string
 	born         time.Time
 
@@ -128,11 +131,12 @@ type session struct {
 
 	// What is said.
 	responses  map[uint32]*response
-	current    *response // being spoken
-	ending     ownVoice  // of the last response, while it may still be heard
-	cutAt      time.Time // of a clear that is not yet written
-	stage      bell      // rings when a response, or who may perform it, has changed
-	performers int       // counts the Perform streams; the last one performs
+	current    *response   // being spoken
+	played     wire.Played // what the kiosk told of a response that is not spoken here yet
+	ending     ownVoice    // of the last response, while it may still be heard
+	cutAt      time.Time   // of a clear that is not yet written
+	stage      bell        // rings when a response, or who may perform it, has changed
+	performers int         // counts the Perform streams; the last one performs
 
 	// What is shown; screen.go.
 	card     wire.Screen // the last response's that had one
@@ -148,7 +152,7 @@ type session struct {
 
 func newSession(g *Gateway, store, kiosk, id string, born time.Time) *session {
 	return &session{
-		g: g, id: id, store: store, kiosk: kiosk, born: born, state: idle, fresh: true,
+		g: g, id: id, stay: rand.Text(), store: store, kiosk: kiosk, born: born, state: idle, fresh: true,
 		// A session that was at another gateway counts on from there: no customer
 		// makes ten utterances a second.
 		spoken: uint32(time.Since(born) / (100 * time.Millisecond)),
@@ -203,16 +207,25 @@ func (s *session) attach(c sink, ready wire.BotReady, played *wire.Played, now t
 // sayAgain repeats what goes with a response's audio.
 func (s *session) sayAgain(r *response) {
 	s.tell(wire.AudioStart{Response: int(r.number), Rate: int(r.start.SampleRate)})
-	for _, p := range r.parts {
-		if p.first+p.samples > r.sent {
-			s.tell(s.caption(r, p))
-		}
-	}
+	s.captionsFrom(r)
 	at := r.ms(r.sent)
 	if i := slices.IndexFunc(r.cues, func(c wire.Cue) bool { return c.At >= at }); i >= 0 {
 		s.tell(wire.Cues{Response: int(r.number), Cues: r.cues[i:]})
 	}
 	r.endTold = false
+}
+
+// captionsFrom tells what is said of a response from where it is sent, and counts
+// what was heard before as told.
+func (s *session) captionsFrom(r *response) {
+	for i, p := range r.parts {
+		if !p.complete || p.first+p.samples > r.sent {
+			s.tell(s.caption(r, p))
+		}
+		if p.first < r.sent {
+			r.captions = max(r.captions, i+1)
+		}
+	}
 }
 
 // detach takes a connection away that has closed. The session waits for the
@@ -324,14 +337,20 @@ func (s *session) settled() *session {
 	return old
 }
 
-// rejoin tells the conversation, if there is one, that the kiosk is here again.
-func (s *session) rejoin(known bool) {
+// rejoin tells the conversation, if there is one, that the kiosk is here again, and
+// how much it has played. That is said even where nothing has changed: the kiosk
+// may have been at another gateway meanwhile.
+func (s *session) rejoin(played *wire.Played) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fresh = false
-	if s.conversing || !known {
-		s.signal(item{Signal: workflows.Signal{Kind: workflows.Joined, Language: s.language}})
+	// What the conversation took along to another gateway, it brings back from there.
+	maps.DeleteFunc(s.responses, func(_ uint32, r *response) bool { return r.withdrawn })
+	joined := workflows.Signal{Kind: workflows.Joined, Language: s.language}
+	if played != nil {
+		joined.Response, joined.PlayedMs = played.Response, played.Ms
 	}
+	s.signal(item{Signal: joined})
 }
 
 // ended tells whether nobody can come back to this session.
@@ -432,6 +451,8 @@ func (s *session) take(m wire.Message, now time.Time) *wire.FieldError {
 		if r := s.current; r != nil && r.number == uint32(b.Response) && !r.marked.IsZero() {
 			r.report(b.Ms, b.Done, now)
 			s.conn.wake()
+		} else {
+			s.played = b // of one that is on its way here from another gateway
 		}
 	case wire.VAD:
 		if s.open != nil { // who would end it listens no more
@@ -490,6 +511,7 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 		return
 	}
 	s.reset("ended", now)
+	s.played = wire.Played{}
 	s.leaveConversation()
 	s.deafen()
 	s.clearScreen()
@@ -905,13 +927,16 @@ func (s *session) excuse(away, waits bool) {
 
 // begin starts a response's playback once there is audio to play.
 func (s *session) begin(r *response, now time.Time) bool {
-	if r.total == 0 && r.made {
+	if r.start.FromMs > 0 && s.played.Response == int(r.number) { // the kiosk has played on what it had
+		r.beginAt(max(r.sent, r.samples(time.Duration(s.played.Ms)*time.Millisecond)))
+	}
+	if r.made && r.total-r.sent <= r.left() { // nothing of it is left to be heard
 		r.captions, r.endTold, r.lastSent = len(r.parts), true, true
 		s.listenNext(r)
 		s.finish(r, now)
 		return true
 	}
-	if r.total < r.samples(frameTime) && !r.made && !r.flushable() {
+	if ready := r.total - r.sent; ready <= 0 || ready < r.samples(frameTime) && !r.made && !r.flushable() {
 		return false
 	}
 	s.current = r
@@ -924,6 +949,7 @@ func (s *session) begin(r *response, now time.Time) bool {
 	s.show(speaking)
 	s.tell(wire.AudioStart{Response: int(r.number), Rate: int(r.start.SampleRate)})
 	s.tell(wire.BotStartedSpeaking{})
+	s.captionsFrom(r)
 	for _, m := range r.early {
 		s.tell(m)
 	}

@@ -25,11 +25,14 @@ const (
 )
 
 type Place struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Store         string                 `protobuf:"bytes,1,opt,name=store,proto3" json:"store,omitempty"`
-	Kiosk         string                 `protobuf:"bytes,2,opt,name=kiosk,proto3" json:"kiosk,omitempty"`
-	Conversation  string                 `protobuf:"bytes,3,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	Session       string                 `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Store        string                 `protobuf:"bytes,1,opt,name=store,proto3" json:"store,omitempty"`
+	Kiosk        string                 `protobuf:"bytes,2,opt,name=kiosk,proto3" json:"kiosk,omitempty"`
+	Conversation string                 `protobuf:"bytes,3,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Session      string                 `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"`
+	// Which of its stays at gateways the session is in: a gateway that began it anew
+	// knows nothing of what was there before. Empty: any.
+	Stay          string `protobuf:"bytes,5,opt,name=stay,proto3" json:"stay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -88,6 +91,13 @@ func (x *Place) GetConversation() string {
 func (x *Place) GetSession() string {
 	if x != nil {
 		return x.Session
+	}
+	return ""
+}
+
+func (x *Place) GetStay() string {
+	if x != nil {
+		return x.Stay
 	}
 	return ""
 }
@@ -1470,7 +1480,7 @@ type Audio_Start struct {
 	// that is committed, and it is ABORTED when the customer goes on instead. 0,
 	// or an utterance that this gateway does not know: there is nothing to wait for.
 	After uint32 `protobuf:"varint,11,opt,name=after,proto3" json:"after,omitempty"`
-	// How much of the response the kiosk had played at another gateway, in ms:
+	// How much of the response the kiosk had played in an earlier stay, in ms:
 	// playing goes on there.
 	FromMs        uint32 `protobuf:"varint,12,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1598,7 +1608,8 @@ type Audio_SegmentAudio struct {
 	// Empty when the voice gives no times.
 	Phonemes []*Phoneme `protobuf:"bytes,3,rep,name=phonemes,proto3" json:"phonemes,omitempty"`
 	// How long it is, in ms, when its audio is not sent because all of it was
-	// played at another gateway. 0: the audio follows.
+	// played in an earlier stay. 0: the audio follows. Only the first segments can
+	// be such.
 	HeardMs       uint32 `protobuf:"varint,4,opt,name=heard_ms,json=heardMs,proto3" json:"heard_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1838,12 +1849,13 @@ var File_media_media_proto protoreflect.FileDescriptor
 
 const file_media_media_proto_rawDesc = "" +
 	"\n" +
-	"\x11media/media.proto\x12\x0fparley.media.v1\"q\n" +
+	"\x11media/media.proto\x12\x0fparley.media.v1\"\x85\x01\n" +
 	"\x05Place\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x14\n" +
 	"\x05kiosk\x18\x02 \x01(\tR\x05kiosk\x12\"\n" +
 	"\fconversation\x18\x03 \x01(\tR\fconversation\x12\x18\n" +
-	"\asession\x18\x04 \x01(\tR\asession\"o\n" +
+	"\asession\x18\x04 \x01(\tR\asession\x12\x12\n" +
+	"\x04stay\x18\x05 \x01(\tR\x04stay\"o\n" +
 	"\vHearRequest\x12,\n" +
 	"\x05place\x18\x01 \x01(\v2\x16.parley.media.v1.PlaceR\x05place\x12\x1c\n" +
 	"\tutterance\x18\x02 \x01(\rR\tutterance\x12\x14\n" +

@@ -92,6 +92,7 @@ type Signal struct {
 	Kind    Kind   `json:"kind"`
 	Gateway string `json:"gateway"` // media plane of the gateway that sent it
 	Session string `json:"session"`
+	Stay    string `json:"stay,omitempty"` // the session's stay at that gateway; see activities.Place
 	// Seq is the kiosk's own number of this message within its session, which
 	// makes a message that is sent again harmless; 0 for what the gateway itself
 	// noticed.

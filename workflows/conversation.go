@@ -45,6 +45,7 @@ func converse(ctx workflow.Context, v Visit, watch func(*State)) (Summary, error
 		return Summary{}, err
 	}
 	workflow.Go(ctx, c.animate)
+	workflow.Go(ctx, c.attend)
 
 	for c.Outcome == "" {
 		c.goBack()
@@ -339,7 +340,7 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 		workflow.GetLogger(ctx).Warn("signal without session or gateway dropped", "kind", s.Kind)
 		return
 	}
-	if s.Kind == Left && s.Reason == KioskGone && s.Gateway != c.Place.Gateway {
+	if s.Kind == Left && s.Reason == KioskGone && (s.Gateway != c.Place.Gateway || s.Stay != c.Place.Stay) {
 		return // the gateway that the kiosk has left has just noticed
 	}
 	if s.Session != c.Place.Session {
@@ -349,7 +350,10 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 		}
 		c.Seen, c.SeenSpeech, c.Committed = 0, 0, 0
 	}
-	c.Place.Gateway, c.Place.Session = s.Gateway, s.Session
+	// What the gateway that the kiosk has left still delivers does not bring it back.
+	if s.Kind == Joined || c.Place.Session == "" {
+		c.Place.Gateway, c.Place.Session, c.Place.Stay = s.Gateway, s.Session, s.Stay
+	}
 	if s.Seq != 0 {
 		if s.Seq <= c.Seen {
 			return
@@ -359,6 +363,7 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 	switch s.Kind {
 	case Joined:
 		c.Joined++
+		c.Played = Played{Response: s.Response, Ms: s.PlayedMs}
 		c.preferLanguage(s.Language)
 	case Left:
 		c.left = s.Reason

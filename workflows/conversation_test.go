@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,7 @@ type visit struct {
 	fail       map[string]error // activity, or activity and step ("Generate ask") → how it fails
 	cut        map[int]bool     // responses that the customer interrupts after one second
 	heard      string           // what they have heard of such a one by then
+	lost       map[int]error    // by response: how it fails at the first gateway
 
 	call       func(activities.CallInput) (any, error)
 	understand func(activities.UnderstandInput) activities.UnderstandResult
@@ -122,6 +124,9 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 		text := in.Text
 		if text == "" {
 			text = spoken[in.Response]
+		}
+		if err := v.lost[in.Response]; err != nil && in.Place.Gateway == "gw:9000" {
+			return activities.SpeakResult{}, err
 		}
 		v.said = append(v.said, in.Step+": "+text)
 		result := activities.SpeakResult{Response: in.Response, Text: text, Heard: text, PlayedMs: 2000, TotalMs: 2000}
@@ -334,16 +339,117 @@ func TestWhoInterruptsIsAnsweredAndNotAsked(t *testing.T) {
 	}
 }
 
+// made is what an earlier gateway had of a response.
+var made = activities.Made{Segments: []int64{1200, 800}}
+
 func TestAResponseFollowsItsKioskToAnotherGateway(t *testing.T) {
-	v := newVisit(t, shopPlan(t))
-	v.cut = map[int]bool{1: true} // the gateway that the kiosk has left takes it back
-	v.at(500*time.Millisecond, workflows.Signal{Kind: workflows.Joined, Gateway: "gw2:9000"})
-	v.run()
-	if len(v.said) < 3 || v.said[0] != v.said[1] || v.said[1] == v.said[2] {
-		t.Fatalf("the kiosk said %q; want the first response twice, at both gateways", v.said)
+	gone := temporal.NewNonRetryableApplicationError("gone", activities.KindGone, nil, made)
+	heard := &activities.Heard{PlayedMs: 1300, Made: made}
+	// This environment cancels activities without asking them: what they tell then,
+	// tests/e2e sees.
+	for name, c := range map[string]struct {
+		first  error // of the voice, after two seconds
+		moves  time.Duration
+		joined workflows.Signal
+		want   *activities.Heard
+	}{
+		"it is cancelled":     {nil, 500 * time.Millisecond, workflows.Signal{Response: 1, PlayedMs: 1300}, &activities.Heard{PlayedMs: 1300}},
+		"its gateway is gone": {gone, 2500 * time.Millisecond, workflows.Signal{Response: 1, PlayedMs: 1300}, heard},
+		"nothing was heard":   {gone, 2500 * time.Millisecond, workflows.Signal{}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVisit(t, shopPlan(t))
+			v.lost = map[int]error{1: c.first}
+			c.joined.Kind, c.joined.Gateway = workflows.Joined, "gw2:9000"
+			v.at(c.moves, c.joined)
+			told := 0
+			for _, l := range v.run().Transcript {
+				if l.Step == "greet" && !l.Cut {
+					told++
+				}
+			}
+			if told != 1 {
+				t.Errorf("the transcript has it %d times", told)
+			}
+			again := v.spoke[1]
+			if again.Place.Gateway != "gw2:9000" || again.Response != 1 || v.spoke[0].Text != again.Text || v.spoke[2].Response != 2 {
+				t.Errorf("it went on as %+v", again)
+			}
+			if !reflect.DeepEqual(again.Heard, c.want) || v.spoke[2].Heard != nil {
+				t.Errorf("heard %+v, then %+v; want %+v", again.Heard, v.spoke[2].Heard, c.want)
+			}
+		})
 	}
-	if got := v.spoke[1].Place.Gateway; got != "gw2:9000" {
-		t.Errorf("it was said again at %s", got)
+}
+
+// A gateway that was restarted at its address is another place.
+func TestAResponseFollowsItsKioskToARestartedGateway(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.at(500*time.Millisecond, workflows.Signal{Kind: workflows.Joined, Stay: "2", Response: 1, PlayedMs: 700})
+	v.run()
+	if s := v.spoke[1]; s.Response != 1 || s.Place.Stay != "2" || s.Heard == nil {
+		t.Errorf("it went on as %+v", s)
+	}
+}
+
+func TestAnAnswerFollowsItsKiosk(t *testing.T) {
+	const answer = "Hammers are in aisle 4. They cost 12 euros."
+	for name, c := range map[string]struct {
+		at        time.Duration // the kiosk moves; the answer is written and spoken from 6.55 s on
+		generated int           // how often
+		text      string        // that the second Speak is given
+	}{
+		"while it is written": {6700 * time.Millisecond, 2, ""},
+		"once it is written":  {7500 * time.Millisecond, 1, answer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVisit(t, shopPlan(t))
+			v.answers["where are the hammers"], v.passages = answer, hammers
+			v.speaks(5*time.Second, 1, "where are the hammers")
+			v.at(c.at, workflows.Signal{Kind: workflows.Joined, Gateway: "gw2:9000", Response: 3, PlayedMs: 900})
+			s := v.run()
+			again := v.spoke[3]
+			if again.Response != 3 || again.Text != c.text || again.Heard == nil || again.Heard.PlayedMs != 900 {
+				t.Errorf("it went on as %+v", again)
+			}
+			if len(v.generated) != c.generated {
+				t.Fatalf("generated %d times, want %d", len(v.generated), c.generated)
+			}
+			if g := v.generated[c.generated-1]; g.Response != 3 {
+				t.Errorf("the model wrote response %d", g.Response)
+			}
+			told := 0
+			for _, l := range s.Transcript {
+				if l.Step == "answer" && l.Text == answer && !l.Cut {
+					told++
+				}
+			}
+			if told != 1 {
+				t.Errorf("the transcript has the answer %d times: %+v", told, s.Transcript)
+			}
+		})
+	}
+}
+
+// A gateway to which a kiosk comes while nothing is said learns how to listen.
+func TestAGatewayLearnsHowToListen(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.at(5*time.Second, workflows.Signal{Kind: workflows.Joined, Gateway: "gw2:9000", Response: 2, PlayedMs: 2000})
+	v.run()
+	asked, told := v.spoke[1], v.spoke[2]
+	if told.Heard == nil || !told.Heard.Whole || told.Place.Gateway != "gw2:9000" || !reflect.DeepEqual(told.Listening, asked.Listening) || told.Text != "" {
+		t.Errorf("told %+v", told)
+	}
+}
+
+// What the gateway that a kiosk has left still delivers does not bring it back.
+func TestALateSignalDoesNotMoveTheKiosk(t *testing.T) {
+	v := newVisit(t, shopPlan(t))
+	v.at(500*time.Millisecond, workflows.Signal{Kind: workflows.Joined, Gateway: "gw2:9000"})
+	v.at(600*time.Millisecond, workflows.Signal{Kind: workflows.SpeechStarted, Utterance: 1})
+	v.run()
+	if last := v.spoke[len(v.spoke)-1]; last.Place.Gateway != "gw2:9000" {
+		t.Errorf("spoken at %s", last.Place.Gateway)
 	}
 }
 

@@ -20,6 +20,7 @@ type State struct {
 	Joined     int              `json:"joined"`      // how often the kiosk came, or came back
 	SeenSpeech int              `json:"seen_speech"` // the last utterance's number in this session
 	Committed  int              `json:"committed"`   // the last utterance of this session that is surely over
+	Played     Played           `json:"played"`      // by the kiosk, when it joined last
 
 	Course
 
@@ -67,6 +68,12 @@ func (c Course) copy() Course {
 	}
 	c.Taken, c.Transcript = maps.Clone(c.Taken), slices.Clip(c.Transcript)
 	return c
+}
+
+// Played is how much of a response a kiosk had played when it lost its gateway.
+type Played struct {
+	Response int   `json:"response"`
+	Ms       int64 `json:"ms"`
 }
 
 // A Frame is one flow under way: the conversation's own, one that `run_flow` runs
@@ -142,12 +149,13 @@ type conversation struct {
 	hush         workflow.CancelFunc // cancels the step under way
 	left         string              // why the customer is gone, or ""
 	listening    bool
-	options      []string // of the collect under way
-	transcribing int      // utterances without a transcript
-	guard        *guard   // of the response that only a hotword cuts
-	point        *point   // where to go back to when the customer goes on; nil: what was answered stays
-	latest       *Input   // the utterance that began last, unless a step has taken it
-	back         *point   // where the conversation is about to go back to
+	asked        *utterance // that the customer is answering, or has answered last
+	options      []string   // of the collect under way
+	transcribing int        // utterances without a transcript
+	guard        *guard     // of the response that only a hotword cuts
+	point        *point     // where to go back to when the customer goes on; nil: what was answered stays
+	latest       *Input     // the utterance that began last, unless a step has taken it
+	back         *point     // where the conversation is about to go back to
 	reopened     *question
 	calling      *Handoff // staff is being called
 	staff        *HandoffAnswer

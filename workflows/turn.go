@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,52 +50,78 @@ func (c *conversation) speak(ctx workflow.Context, u utterance) (spoken, error) 
 		}
 		return spoken{}, nil
 	}
+	c.Responses++
+	t := &telling{utterance: u, number: c.Responses}
+	until := workflow.Now(ctx).Add(waitForKiosk)
 	for {
-		joined := c.Joined
-		said, err := c.speakOnce(ctx, u)
+		joined, place := c.Joined, c.Place
+		said, err := c.tell(ctx, t)
 		if kindOf(err) != activities.KindGone || c.left != "" {
 			return said, err
 		}
-		// The kiosk is not at that gateway any more; it may be on its way to another.
-		moved, e := workflow.AwaitWithTimeout(ctx, waitForKiosk, func() bool { return c.Joined != joined })
-		if e != nil {
-			return spoken{}, e
+		if c.Place != place {
+			until = workflow.Now(ctx).Add(waitForKiosk)
 		}
-		if !moved {
+		// The kiosk is not at that gateway any more and may be on its way to another,
+		// or the gateway cannot be reached and may come back.
+		if _, err := workflow.AwaitWithTimeout(ctx, tellAgain, func() bool { return c.Joined != joined }); err != nil {
+			return spoken{}, err
+		}
+		if c.Joined == joined && !workflow.Now(ctx).Before(until) {
 			c.left = KioskGone
 			return spoken{}, errLeft
 		}
 	}
 }
 
-func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, error) {
+// tellAgain is how long after a gateway was lost it is tried again.
+const tellAgain = 10 * time.Second
+
+// A telling is a response and how far it has come. It keeps its number when the
+// kiosk moves, and goes on there where it was.
+type telling struct {
+	utterance
+	number   int
+	answered string          // the model's whole answer, once it is known
+	made     activities.Made // of its audio
+}
+
+// heardOf says how much of a response its kiosk has played in an earlier stay.
+func (c *conversation) heardOf(t *telling) *activities.Heard {
+	if c.Played.Response != t.number {
+		return nil
+	}
+	return &activities.Heard{PlayedMs: c.Played.Ms, Made: t.made}
+}
+
+// tell is one stay's part of speaking. KindGone: it goes on in another stay.
+func (c *conversation) tell(ctx workflow.Context, t *telling) (spoken, error) {
 	ctx, cut := workflow.WithCancel(ctx)
 	defer cut()
-	c.Responses++
-	step, n := c.frame().Step, c.Responses
+	step, n, place := c.frame().Step, t.number, c.Place
 
 	var hot *guard
-	if u.bargeIn.Mode == "hotword" {
-		hot = &guard{words: u.bargeIn.Hotwords[c.Language], language: c.Language, cut: cut}
+	if t.bargeIn.Mode == "hotword" {
+		hot = &guard{words: t.bargeIn.Hotwords[c.Language], language: c.Language, cut: cut}
 		c.guard = hot
 		defer func() { c.guard = nil }()
 	}
 	var answer workflow.Future
-	if u.answer != nil {
-		in := *u.answer
-		in.Place, in.Response, in.Stream, in.After = c.Place, n, true, c.after()
-		answer = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, work{step: step, note: c.step().Note, run: u.run}), activities.Generate, in)
+	if t.answer != nil && t.answered == "" {
+		in := *t.answer
+		in.Place, in.Response, in.Stream, in.After = place, n, true, c.after()
+		answer = workflow.ExecuteActivity(c.on(ctx, activities.PoolLLM, work{step: step, note: c.step().Note, run: t.run, streams: true}), activities.Generate, in)
 	}
-	voice := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, work{step: step, part: "speak", note: c.step().Note}), activities.Speak,
+	voice := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, work{step: step, part: "speak", note: c.step().Note, streams: true}), activities.Speak,
 		activities.SpeakInput{
-			Place: c.Place, Response: n, Step: step, Text: u.text, Cover: u.cover, Language: c.Language,
-			BargeIn: u.bargeIn.Mode, MinWords: u.bargeIn.MinWords, Gesture: u.gesture, Screen: u.screen, Listening: u.listening,
-			After: c.after(),
+			Place: place, Response: n, Step: step, Text: cmp.Or(t.text, t.answered), Cover: t.cover, Language: c.Language,
+			Heard: c.heardOf(t), After: c.after(),
+			BargeIn: t.bargeIn.Mode, MinWords: t.bargeIn.MinWords, Gesture: t.gesture, Screen: t.screen, Listening: t.listening,
 		})
 
-	place, moved := c.Place, false
+	moved := false
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		if workflow.Await(ctx, func() bool { return c.Place != place }) == nil && followsKiosk(ctx) {
+		if workflow.Await(ctx, func() bool { return c.Place != place }) == nil {
 			moved = true
 			cut()
 		}
@@ -109,15 +136,22 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, err
 	}
 	var said activities.SpeakResult
 	err := voice.Get(ctx, &said)
-	if moved && (err != nil || failed != nil || said.Interrupted) {
+	if answer != nil && failed == nil && !answered.Unfinished {
+		t.answered = answered.Text
+	}
+	if kindOf(err) == activities.KindGone || moved && (err != nil || failed != nil || said.Interrupted && c.Cut < n) {
+		t.take(answered, said, err)
 		return spoken{}, activities.Permanent(activities.KindGone, errors.New("the kiosk is at another gateway"))
 	}
 	called := hot != nil && hot.called && c.left == ""
 	if called && temporal.IsCanceledError(err) {
 		err, said.Interrupted = nil, true // nothing of it was heard, as far as the voice could say
 	}
+	if t.listening != nil {
+		c.asked = &t.utterance
+	}
 	if err == nil {
-		c.heard(said, failed != nil || said.Interrupted || called, u.sensitive)
+		c.heard(said, failed != nil || said.Interrupted || called, t.sensitive)
 	}
 	if failed != nil && !(called && temporal.IsCanceledError(failed)) {
 		return spoken{}, failed
@@ -130,18 +164,47 @@ func (c *conversation) speakOnce(ctx workflow.Context, u utterance) (spoken, err
 			return spoken{}, err
 		}
 	}
-	text := said.Text
-	if answer != nil && failed == nil {
-		text = answered.Text
-	}
-	return spoken{text: text, heard: said.Heard, cut: said.Interrupted}, nil
+	return spoken{text: cmp.Or(t.answered, said.Text), heard: said.Heard, cut: said.Interrupted}, nil
 }
 
-// followsKiosk says whether a response is taken to another gateway as soon as its
-// kiosk is there. Conversations that began before this could be wait until the
-// gateway that the kiosk has left gives it up, as their histories say.
-func followsKiosk(ctx workflow.Context) bool {
-	return workflow.GetVersion(ctx, "speech follows the kiosk", workflow.DefaultVersion, 1) != workflow.DefaultVersion
+// attend tells a gateway to which the kiosk has come while nothing is being said
+// how to listen and what to show.
+func (c *conversation) attend(ctx workflow.Context) {
+	for place := c.Place; ; {
+		if workflow.Await(ctx, func() bool { return c.Place != place }) != nil {
+			return
+		}
+		place = c.Place
+		if !c.listening || c.asked == nil {
+			continue // the next response tells it
+		}
+		step := c.frame().Step
+		err := workflow.ExecuteActivity(c.on(ctx, activities.PoolTTS, work{step: step, part: "listen", note: c.step().Note}), activities.Speak,
+			activities.SpeakInput{
+				Place: place, Response: max(1, c.Responses), Step: step, Language: c.Language, Heard: &activities.Heard{Whole: true},
+				BargeIn: c.asked.bargeIn.Mode, MinWords: c.asked.bargeIn.MinWords, Screen: c.asked.screen, Listening: c.asked.listening,
+			}).Get(ctx, nil)
+		if err != nil {
+			workflow.GetLogger(ctx).Warn("gateway not told how to listen", "step", step, "error", err)
+		}
+	}
+}
+
+// take keeps what a stay that is over knows of the response.
+func (t *telling) take(answered activities.GenerateResult, said activities.SpeakResult, err error) {
+	if answered.Unfinished && answered.Text != "" {
+		rest := *t.answer
+		rest.Begun = answered.Text
+		t.answer = &rest
+	}
+	made := said.Made
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.HasDetails() {
+		_ = app.Details(&made) // what it does not tell is made again
+	}
+	if made != nil && len(made.Segments) >= len(t.made.Segments) {
+		t.made = *made
+	}
 }
 
 // awaitCut waits for the gateway's word on an interrupted response. What the
@@ -177,6 +240,8 @@ type work struct {
 	part string // of the step, when it is not the whole
 	note string
 	run  flow.Run
+	// streams: it has something to say when it is cancelled, which is waited for.
+	streams bool
 }
 
 // work is the activity that is all that a job does.
@@ -204,10 +269,11 @@ func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) wo
 		TaskQueue:              activities.Queue(c.Place.Store, pool),
 		StartToCloseTimeout:    policy.Attempt,
 		ScheduleToStartTimeout: policy.Queue,
+		ScheduleToCloseTimeout: policy.Total,
 		HeartbeatTimeout:       policy.Heartbeat,
-		// Of a response that is cut we want to know what was heard; nothing else that
-		// is cancelled has anything more to say.
-		WaitForCancellation: pool == activities.PoolTTS,
+		// Of a response that is taken back we want to know what was heard of it and how
+		// far it had come; nothing else that is cancelled has anything more to say.
+		WaitForCancellation: w.streams,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: policy.Backoff, BackoffCoefficient: 2, MaximumAttempts: policy.Attempts,
 		},

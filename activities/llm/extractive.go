@@ -76,6 +76,9 @@ func (e extractive) Answer(ctx context.Context, q Question, emit func(string) er
 	return emit(rest)
 }
 
+// Continues implements Model.
+func (extractive) Continues(context.Context) bool { return true }
+
 // An asking is a kind of question that can be told by its words, and the kind of
 // sentence that answers it. (A regexp's \b knows ASCII letters only, so words
 // that begin or end with another letter stand outside it.)

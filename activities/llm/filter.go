@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // A filter turns a model's text into what can be spoken, piece by piece: marks
@@ -22,6 +23,16 @@ type filter struct {
 	link     bool   // the text of a link has just ended; its address may follow
 	pause    rune   // what is due before the next word: 0, ' ' or '.'
 	last     rune   // the last rune that came out; 0 before the first
+}
+
+// newFilter filters the answer to a question, which may go on in the middle of a
+// line.
+func newFilter(q Question) filter {
+	if !q.Prefill {
+		return filter{}
+	}
+	last, _ := utf8.DecodeLastRuneInString(q.Begun)
+	return filter{begun: true, inLine: true, last: last}
 }
 
 // Bounds of what is held back, in runes, before it counts as plain text.

@@ -3,6 +3,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/praesenz/parley/activities"
 	"github.com/praesenz/parley/activities/session"
@@ -44,19 +48,13 @@ type Progress struct {
 }
 
 // Generate answers one question. A response that is cut ends it early with the
-// text so far, which is no error. Errors: KindUngrounded and KindRefused are
+// text so far, which is no error; so does a workflow that takes back a streamed
+// answer, and then the result is Unfinished. A gateway that is away, or from
+// which the kiosk has gone, does not stop it: the result has the text. Errors: KindUngrounded and KindRefused are
 // permanent, and so are KindUnable and KindInvalid of an answer to a schema;
 // KindTimeout is a first token that did not come in time.
 func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
 	started := time.Now()
-	earlier := begun(ctx)
-	a := answer{text: earlier.Text, joint: earlier.Text != ""}
-	defer session.Beat(ctx, func() any { return a.soFar() })()
-
-	max := in.MaxTokens
-	if max <= 0 {
-		max = DefaultMaxTokens
-	}
 	q := Question{
 		System:    in.System,
 		History:   in.History,
@@ -64,9 +62,18 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		Passages:  in.Passages,
 		Language:  in.Language,
 		Grounded:  in.Grounded,
-		MaxTokens: max,
-		Begun:     earlier.Text,
+		MaxTokens: cmp.Or(max(in.MaxTokens, 0), DefaultMaxTokens),
 	}
+	if len(in.Schema) == 0 { // one that is read by a flow is made anew
+		g.goOn(ctx, in.Begun, &q)
+	}
+	if q.Begun == "" {
+		if err := session.Overdue(ctx); err != nil {
+			return activities.GenerateResult{}, err
+		}
+	}
+	a := newAnswer(q)
+	defer session.Beat(ctx, func() any { return a.soFar() })()
 
 	limit := activities.FirstToken
 	if in.FirstToken > 0 {
@@ -81,7 +88,7 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	var out *writer
 	if in.Stream {
 		var err error
-		if out, err = g.open(thinking, cancel, in, len(earlier.Text)); err != nil {
+		if out, err = g.open(thinking, cancel, in, q.Begun); err != nil {
 			return activities.GenerateResult{}, err
 		}
 		defer out.abandon()
@@ -93,15 +100,13 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	defer tooSlow.Stop()
 
 	var first time.Duration
-	var clean filter
+	clean := newFilter(q)
 	say := func(spoken string) error {
 		if clean.ungrounded {
 			return activities.Permanent(activities.KindUngrounded, errors.New("the passages do not answer the question"))
 		}
-		if spoken == "" {
-			return nil
-		}
-		return a.write(out, spoken)
+		out.write(a.add(spoken))
+		return nil
 	}
 	err := g.model.Answer(thinking, q, func(delta string) error {
 		if first == 0 && delta != "" {
@@ -112,17 +117,23 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	})
 	if err == nil {
 		err = say(clean.flush())
+		out.write(a.end())
 	}
 	if err == nil && strings.TrimSpace(a.text) == "" {
 		err = activities.Retryable(activities.KindRefused, fmt.Errorf("%s gave an empty answer", g.model.Name()))
 	}
-	if err == nil {
+	finished := err == nil
+	if finished {
 		err = out.complete(thinking)
 	}
-	if ctx.Err() != nil {
+	takenBack := in.Stream && temporal.IsCanceledError(context.Cause(ctx)) && a.text != ""
+	if ctx.Err() != nil && !takenBack {
 		return activities.GenerateResult{}, ctx.Err()
 	}
-	if err != nil && !errors.Is(err, session.ErrCut) {
+	if err != nil && !takenBack && !errors.Is(err, session.ErrCut) {
+		if in.Stream && session.Last(ctx, err) {
+			out.giveUp(ctx)
+		}
 		return activities.GenerateResult{}, err
 	}
 	result := activities.GenerateResult{
@@ -130,6 +141,7 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		Model:        g.model.Name(),
 		FirstTokenMs: first.Milliseconds(),
 		Ms:           time.Since(started).Milliseconds(),
+		Unfinished:   takenBack && !finished,
 	}
 	g.log.Debug("answered", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
 		"model", result.Model, "first_token_ms", result.FirstTokenMs, "ms", result.Ms, "cut", err != nil)
@@ -147,7 +159,7 @@ func (g *Generator) structure(ctx context.Context, in activities.GenerateInput, 
 		q.MaxTokens = DefaultStructuredTokens
 	}
 	// The mark of an answer that the passages do not give fits no schema.
-	q.Grounded, q.Begun = false, ""
+	q.Grounded = false
 	f, err := newForm(in.Schema)
 	if err != nil {
 		return activities.GenerateResult{}, err
@@ -169,41 +181,97 @@ func (g *Generator) structure(ctx context.Context, in activities.GenerateInput, 
 	return result, nil
 }
 
-// begun is what an earlier attempt wrote, up to the end of its last whole
-// sentence. Half a sentence has not been spoken, so it is made anew.
-func begun(ctx context.Context) Progress {
+// goOn lets q begin with what was written before: by an earlier attempt, or for
+// another gateway. A model that cannot go on in the middle of a sentence begins
+// the last one anew, unless it may have been heard.
+func (g *Generator) goOn(ctx context.Context, begun string, q *Question) {
+	q.Begun = begun
 	var p Progress
-	if !activity.HasHeartbeatDetails(ctx) || activity.GetHeartbeatDetails(ctx, &p) != nil {
-		return Progress{}
+	if activity.HasHeartbeatDetails(ctx) && activity.GetHeartbeatDetails(ctx, &p) == nil && len(p.Text) > len(begun) {
+		q.Begun = p.Text
 	}
+	if q.Begun == "" {
+		return
+	}
+	if q.Prefill = g.model.Continues(ctx); q.Prefill {
+		return
+	}
+	q.Begun = q.Begun[:max(wholeWords(begun), wholeSentences(q.Begun))]
+}
+
+// wholeSentences is the length of a text's whole sentences.
+func wholeSentences(text string) int {
 	// Only a blank after the mark shows an end: "12." may become "12.99".
-	for i := len(p.Text) - 1; i > 0; i-- {
-		if p.Text[i] == ' ' && strings.ContainsRune(".!?", rune(p.Text[i-1])) {
-			p.Text = p.Text[:i]
-			return p
+	for i := len(text) - 1; i > 0; i-- {
+		if text[i] == ' ' && strings.ContainsRune(".!?", rune(text[i-1])) {
+			return i
 		}
 	}
-	p.Text = ""
-	return p
+	return 0
+}
+
+// wholeWords is the length of a text without a last word that may be half of one.
+func wholeWords(text string) int {
+	if r, _ := utf8.DecodeLastRuneInString(text); unicode.IsLetter(r) || unicode.IsDigit(r) {
+		return max(0, strings.LastIndexByte(text, ' '))
+	}
+	return len(text)
 }
 
 // An answer is the text so far; the activity adds to it and heartbeats read it.
 type answer struct {
-	mu    sync.Mutex
-	text  string
-	joint bool // a blank is missing between what an earlier attempt left and the rest
+	mu   sync.Mutex
+	text string
+
+	// Of an answer that goes on behind a text without being one with it:
+	joint  bool   // a blank is missing between them
+	repeat string // the sentence that was begun; a model may begin it once more
+	held   string // text that may be that
 }
 
-// write appends what the filter let through and writes it.
-func (a *answer) write(out *writer, spoken string) error {
+// newAnswer begins with what is there already.
+func newAnswer(q Question) *answer {
+	a := &answer{text: q.Begun}
+	if q.Begun != "" && !q.Prefill {
+		a.joint = true
+		a.repeat = strings.TrimSpace(q.Begun[wholeSentences(q.Begun):])
+	}
+	return a
+}
+
+// add appends what the filter let through and gives what is new.
+func (a *answer) add(spoken string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.joint {
-		spoken = " " + spoken
+	if a.repeat != "" {
+		a.held += spoken
+		spoken = strings.TrimLeft(a.held, " ")
+		if len(spoken) < len(a.repeat) && strings.HasPrefix(a.repeat, spoken) {
+			return "" // it may become one
+		}
+		spoken = strings.TrimPrefix(spoken, a.repeat)
+		a.repeat, a.held = "", ""
+	}
+	return a.append(spoken)
+}
+
+// end gives what was held back at the end of the text.
+func (a *answer) end() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	held := a.held
+	a.repeat, a.held = "", ""
+	return a.append(held)
+}
+
+// append adds to the text; the lock is held.
+func (a *answer) append(spoken string) string {
+	if spoken != "" && a.joint {
+		spoken = " " + strings.TrimLeft(spoken, " ")
 		a.joint = false
 	}
 	a.text += spoken
-	return out.write(spoken)
+	return spoken
 }
 
 func (a *answer) soFar() Progress {

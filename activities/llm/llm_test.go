@@ -15,6 +15,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc/codes"
 
 	"github.com/praesenz/parley/activities"
@@ -86,7 +87,9 @@ func (s *scene) request() stub.Request {
 }
 
 func TestGenerateStreams(t *testing.T) {
-	s := newScene(t, stub.GatewayConfig{}, stub.Config{Answer: "Hammers are in **aisle 4** [1]. They cost 12.99 €."})
+	s := newScene(t, stub.GatewayConfig{}, stub.Config{
+		Answer: "Hammers are in **aisle 4** [1]. They cost 12.99 €.", TokenGap: 20 * time.Millisecond,
+	})
 	got, err := s.run(activities.GenerateInput{Question: "Where are hammers?", Stream: true, Response: 5})
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +102,7 @@ func TestGenerateStreams(t *testing.T) {
 		t.Errorf("written %q, complete %t", text, complete)
 	}
 	if w := s.gateway.Writes(); len(w) < 5 || w[0].GetResponse() != 5 {
-		t.Errorf("%d messages; want one a word", len(w))
+		t.Errorf("%d messages; want about one a word", len(w))
 	}
 }
 
@@ -137,6 +140,9 @@ func TestUngroundedIsNotSpoken(t *testing.T) {
 	wantKind(t, err, activities.KindUngrounded, true)
 	if text, complete := s.gateway.Text(); text != "" || complete {
 		t.Errorf("written %q, complete %t", text, complete)
+	}
+	if !s.gateway.TakenBack() {
+		t.Error("the voice still waits for an answer")
 	}
 }
 
@@ -183,6 +189,72 @@ func TestSecondAttemptGoesOn(t *testing.T) {
 	}
 }
 
+// A gateway that is away does not stop the model, and gets all of its text.
+func TestAGatewayComesBack(t *testing.T) {
+	g := failing(codes.Unavailable)
+	g.FailFirst = 2
+	s := newScene(t, g, stub.Config{Answer: "Hammers are in aisle four."})
+	got, err := s.run(activities.GenerateInput{Question: "Where are hammers?", Stream: true})
+	if text, complete := s.gateway.Text(); err != nil || text != got.Text || !complete || text != "Hammers are in aisle four." {
+		t.Errorf("result %+v, %v; written %q, complete %t", got, err, text, complete)
+	}
+}
+
+// Nor does a kiosk that has gone elsewhere: the answer will be spoken there.
+func TestAnAnswerIsFinishedForAKioskThatMoves(t *testing.T) {
+	s := newScene(t, failing(codes.NotFound), stub.Config{Answer: "Hammers are in aisle four."})
+	got, err := s.run(activities.GenerateInput{Question: "Where are hammers?", Stream: true})
+	if err != nil || got.Text != "Hammers are in aisle four." || got.Unfinished {
+		t.Errorf("result %+v, %v", got, err)
+	}
+}
+
+func TestAnAnswerThatIsTakenBackTellsHowFarItIs(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{}, stub.Config{Answer: "Hammers are in aisle four, " + strings.Repeat("very ", 500), TokenGap: 10 * time.Millisecond})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s.env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	go func() {
+		s.gateway.Wait(ctx, s.gateway.HasText) //nolint:errcheck // then it is cancelled sooner
+		cancel(temporal.NewCanceledError())
+	}()
+	got, err := s.run(activities.GenerateInput{Question: "Where are hammers?", Stream: true})
+	if err != nil || !got.Unfinished || !strings.HasPrefix(got.Text, "Hammers") {
+		t.Errorf("result %+v, %v", got, err)
+	}
+	if !s.request().Cancelled {
+		t.Error("the model was not stopped")
+	}
+}
+
+// An answer goes on at another gateway behind what was written at the first.
+func TestAnAnswerGoesOn(t *testing.T) {
+	const begun = "The hammer is in aisle 4. It costs 12"
+	for name, c := range map[string]struct {
+		owner, answer string
+		last          string // message's role
+		continued     bool   // told so
+		want          string
+	}{
+		"vLLM continues":                    {"vllm", ".99 euros.", "assistant", true, "The hammer is in aisle 4. It costs 12.99 euros."},
+		"llama.cpp continues by itself":     {"llamacpp", ".99 euros.", "assistant", false, "The hammer is in aisle 4. It costs 12.99 euros."},
+		"OpenAI is asked to":                {"openai", "12.99 euros.", "user", false, "The hammer is in aisle 4. It costs 12.99 euros."},
+		"OpenAI begins the sentence again":  {"openai", "It costs 12.99 euros.", "user", false, "The hammer is in aisle 4. It costs 12.99 euros."},
+		"OpenAI has nothing more to say of": {"openai", "It", "user", false, "The hammer is in aisle 4. It costs It"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, stub.GatewayConfig{}, stub.Config{Owner: c.owner, Answer: c.answer})
+			got, err := s.run(activities.GenerateInput{Question: "Tell me about the hammer.", Stream: true, Begun: begun})
+			if text, complete := s.gateway.Text(); err != nil || got.Text != c.want || text != c.want || !complete {
+				t.Errorf("result %q, %v, written %q, complete %t; want %q", got.Text, err, text, complete, c.want)
+			}
+			r := s.request()
+			if last := r.Messages[len(r.Messages)-1]; last.Role != c.last || r.Continued != c.continued {
+				t.Errorf("the last message is %q, continued %t", last, r.Continued)
+			}
+		})
+	}
+}
+
 func TestGenerateFails(t *testing.T) {
 	fault := func(f stub.Fault) stub.Config {
 		f.Path = stub.Chat
@@ -200,8 +272,6 @@ func TestGenerateFails(t *testing.T) {
 		"breaks off":       {chat: fault(stub.Fault{Cut: true}), kind: activities.KindAway},
 		"busy":             {chat: fault(stub.Fault{Status: 503}), kind: activities.KindAway},
 		"unknown model":    {chat: fault(stub.Fault{Status: 404}), kind: activities.KindInvalid, permanent: true},
-		"session gone":     {gateway: failing(codes.NotFound), kind: activities.KindGone, permanent: true},
-		"gateway away":     {gateway: failing(codes.Unavailable), kind: activities.KindAway},
 		"wrong worker key": {gateway: stub.GatewayConfig{Token: "secret"}, kind: activities.KindInvalid, permanent: true},
 	} {
 		t.Run(name, func(t *testing.T) {

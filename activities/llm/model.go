@@ -19,6 +19,9 @@ type Model interface {
 	// error that emit returns ends the answer and comes back unchanged. Other
 	// errors are the contract's: permanent or retryable, with a kind.
 	Answer(ctx context.Context, q Question, emit func(delta string) error) error
+	// Continues tells whether the model goes on behind a Begun that ends anywhere,
+	// as if it had written it itself. Others are asked to, and may word it anew.
+	Continues(ctx context.Context) bool
 }
 
 // A Question is everything a model may know when it answers.
@@ -30,9 +33,11 @@ type Question struct {
 	Language  string // BCP 47
 	Grounded  bool   // answer only from the passages, else with Ungrounded
 	MaxTokens int
-	// Begun is the start of the answer that an earlier attempt gave, whole
-	// sentences that may have been spoken already. The answer continues after it.
+	// Begun is the start of the answer that an earlier attempt gave and that may
+	// have been spoken already. The answer continues after it.
 	Begun string
+	// Prefill: the model continues Begun itself; see Model.Continues.
+	Prefill bool
 	// Schema is the JSON Schema that the answer, then one JSON value, has to
 	// fulfil. The server is asked to hold the model to it; who cannot be held
 	// answers KindUnable.
@@ -96,7 +101,9 @@ func (q Question) messages() []message {
 		ms = append(ms, message{"user", b.String()})
 	}
 
-	if q.Begun != "" {
+	if q.Prefill {
+		ms = append(ms, message{"assistant", q.Begun})
+	} else if q.Begun != "" {
 		ms = append(ms,
 			message{"assistant", q.Begun},
 			message{"user", "You were interrupted there. Give only what is still missing of that answer, and repeat nothing."})

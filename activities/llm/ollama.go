@@ -78,6 +78,10 @@ func (o *ollama) Answer(ctx context.Context, q Question, emit func(string) error
 	return nil
 }
 
+// Continues implements Model: Ollama leaves an assistant's message at the end
+// open, so that the model goes on with it.
+func (o *ollama) Continues(context.Context) bool { return true }
+
 // sort tells Ollama's errors apart.
 func (o *ollama) sort(ctx context.Context, err error) error {
 	var status api.StatusError

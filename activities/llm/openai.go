@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"time"
 
 	"github.com/tmaxmax/go-sse"
 
@@ -38,6 +41,16 @@ type chatRequest struct {
 	// Format holds the model to a schema; vLLM and llama.cpp do so whatever is
 	// strict, which OpenAI allows only for schemas of a certain shape.
 	Format *responseFormat `json:"response_format,omitempty"`
+	// Of vLLM and SGLang: the last message is the assistant's and stays open.
+	ContinueFinal *bool `json:"continue_final_message,omitempty"`
+	AddPrompt     *bool `json:"add_generation_prompt,omitempty"`
+}
+
+// modelList is what /v1/models answers.
+type modelList struct {
+	Data []struct {
+		OwnedBy string `json:"owned_by"`
+	} `json:"data"`
 }
 
 type responseFormat struct {
@@ -61,6 +74,43 @@ type chatChunk struct {
 	} `json:"error"`
 }
 
+// The servers that continue an assistant's last message, by what they write as the
+// owner of their models; llama.cpp does so of itself.
+const (
+	vLLM     = "vllm"
+	sgLang   = "sglang"
+	llamaCPP = "llamacpp"
+)
+
+// Continues implements Model. It asks the server which one it is, because OpenAI's
+// own refuses what the others need to be told.
+func (o *openAI) Continues(ctx context.Context) bool {
+	return slices.Contains([]string{vLLM, sgLang, llamaCPP}, o.kind(ctx))
+}
+
+// kindTimeout bounds the question which server it is.
+const kindTimeout = time.Second
+
+// kind is the owner of the server's models, or "". It is asked anew each time: a
+// broken answer is rare, and another server may have taken its place.
+func (o *openAI) kind(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, kindTimeout)
+	defer cancel()
+	res, err := o.server.Get(ctx, "/v1/models")
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	var list modelList
+	if json.NewDecoder(io.LimitReader(res.Body, maxModelList)).Decode(&list) != nil || len(list.Data) == 0 {
+		return ""
+	}
+	return list.Data[0].OwnedBy
+}
+
+// maxModelList bounds a server's list of models, in bytes.
+const maxModelList = 1 << 20
+
 // Answer implements Model.
 func (o *openAI) Answer(ctx context.Context, q Question, emit func(string) error) error {
 	req := chatRequest{
@@ -76,6 +126,9 @@ func (o *openAI) Answer(ctx context.Context, q Question, emit func(string) error
 	if len(q.Schema) > 0 {
 		req.Format = &responseFormat{Type: "json_schema"}
 		req.Format.JSONSchema.Name, req.Format.JSONSchema.Schema = "answer", q.Schema
+	}
+	if q.Prefill && o.kind(ctx) != llamaCPP {
+		req.ContinueFinal, req.AddPrompt = new(true), new(false)
 	}
 	body, err := json.Marshal(req)
 	if err != nil {

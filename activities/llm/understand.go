@@ -40,6 +40,9 @@ func NewUnderstander(model Model, log *slog.Logger) *Understander {
 // come in time.
 func (u *Understander) Understand(ctx context.Context, in activities.UnderstandInput) (activities.UnderstandResult, error) {
 	started := time.Now()
+	if err := session.Overdue(ctx); err != nil {
+		return activities.UnderstandResult{}, err
+	}
 	defer session.Beat(ctx, func() any { return nil })()
 	schema, err := json.Marshal(meaningSchema(in))
 	if err != nil {

@@ -75,6 +75,19 @@ func (s *Server) Post(ctx context.Context, path, contentType string, body io.Rea
 		return nil, activities.Permanent(activities.KindInvalid, err)
 	}
 	req.Header.Set("Content-Type", contentType)
+	return s.do(ctx, req)
+}
+
+// Get is Post for what is only read.
+func (s *Server) Get(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+path, nil)
+	if err != nil {
+		return nil, activities.Permanent(activities.KindInvalid, err)
+	}
+	return s.do(ctx, req)
+}
+
+func (s *Server) do(ctx context.Context, req *http.Request) (*http.Response, error) {
 	if s.key != "" {
 		req.Header.Set("Authorization", "Bearer "+s.key)
 	}

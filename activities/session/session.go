@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -25,9 +26,78 @@ const BeatInterval = time.Second
 // replaced. That is a normal ending.
 var ErrCut = errors.New("the response was cut")
 
+// ErrAway says that a gateway cannot be reached, or has broken a stream off.
+var ErrAway = errors.New("the gateway cannot be reached")
+
+// Patience is how long an activity waits for a gateway that is away. It does so
+// itself, and not by another attempt, because the conversation may take its work
+// to another gateway meanwhile and then wants to know how far it has come.
+const Patience = 8 * time.Second
+
+// Retry runs do until it returns an error other than ErrAway's, or ctx ends, or
+// its gateway has been away for Patience: then the error is permanent, of
+// KindGone.
+func Retry(ctx context.Context, do func() error) error {
+	const (
+		first, most = 100 * time.Millisecond, time.Second
+		// A try that lasted longer was not one at a gateway that cannot be reached.
+		there = 3 * time.Second
+	)
+	backoff, lost := first, time.Time{}
+	for {
+		began := time.Now()
+		err := do()
+		if !errors.Is(err, ErrAway) || ctx.Err() != nil {
+			return err
+		}
+		if time.Since(began) > there {
+			backoff, lost = first, time.Time{}
+		}
+		if lost.IsZero() {
+			lost = time.Now()
+		}
+		if time.Since(lost) > Patience {
+			return activities.Permanent(activities.KindGone, fmt.Errorf("for %s: %w", Patience, err))
+		}
+		select {
+		case <-time.After(backoff):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		backoff = min(2*backoff, most)
+	}
+}
+
+// Kind is the contract's kind of an error, or "".
+func Kind(err error) string {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		return app.Type()
+	}
+	return ""
+}
+
+// Overdue is the error of an attempt that comes so late that the customer has
+// given up; of the first attempt there is none.
+func Overdue(ctx context.Context) error {
+	info := activity.GetInfo(ctx)
+	if info.Attempt <= 1 || time.Since(info.ScheduledTime) < activities.Patience {
+		return nil
+	}
+	return activities.Permanent(activities.KindTimeout, fmt.Errorf("attempt %d begins more than %s after it was asked for", info.Attempt, activities.Patience))
+}
+
+// Last tells whether no attempt follows one that has failed with err.
+func Last(ctx context.Context, err error) bool {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok && app.NonRetryable() {
+		return true
+	}
+	info := activity.GetInfo(ctx)
+	return info.RetryPolicy != nil && info.RetryPolicy.MaximumAttempts > 0 && info.Attempt >= info.RetryPolicy.MaximumAttempts
+}
+
 // Place is p as the media plane writes it.
 func Place(p activities.Place) *media.Place {
-	return &media.Place{Store: p.Store, Kiosk: p.Kiosk, Conversation: p.Conversation, Session: p.Session}
+	return &media.Place{Store: p.Store, Kiosk: p.Kiosk, Conversation: p.Conversation, Session: p.Session, Stay: p.Stay}
 }
 
 // Join connects to the gateway that holds a session. The caller calls release
@@ -65,7 +135,7 @@ func Err(ctx context.Context, op string, err error) error {
 	case codes.DeadlineExceeded:
 		return activities.Retryable(activities.KindTimeout, wrapped)
 	default:
-		return activities.Retryable(activities.KindAway, wrapped)
+		return temporal.NewApplicationErrorWithCause(wrapped.Error(), activities.KindAway, ErrAway)
 	}
 }
 

@@ -234,7 +234,8 @@ func (t *Transcriber) hear(ctx context.Context, sounds grpc.ServerStreamingClien
 			t.askTurn(ctx, in, turn.last())
 		}
 		slow := time.AfterFunc(t.config.Timeout, func() {
-			cancel(activities.Retryable(activities.KindTimeout, fmt.Errorf("%s gave no transcript within %s of the last sample", t.server, t.config.Timeout)))
+			// The customer has waited long enough; what fails at once is tried again.
+			cancel(activities.Permanent(activities.KindTimeout, fmt.Errorf("%s gave no transcript within %s of the last sample", t.server, t.config.Timeout)))
 		})
 		defer slow.Stop()
 		up.finish()

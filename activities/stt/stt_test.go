@@ -238,7 +238,7 @@ func TestTranscribeFails(t *testing.T) {
 		"language not served": {speech: status(400, "language tr is not served"), sounds: loud(), kind: activities.KindInvalid, permanent: true, says: "language tr is not served"},
 		"wrong key":           {speech: status(403, "forbidden"), sounds: loud(), kind: activities.KindInvalid, permanent: true},
 		"busy":                {speech: status(503, "busy"), sounds: loud(), kind: activities.KindAway},
-		"never answers":       {speech: stub.Config{Faults: []stub.Fault{{Path: stub.Transcriptions, Hang: true}}}, sounds: loud(), kind: activities.KindTimeout, says: "within 1s"},
+		"never answers":       {speech: stub.Config{Faults: []stub.Fault{{Path: stub.Transcriptions, Hang: true}}}, sounds: loud(), kind: activities.KindTimeout, permanent: true, says: "within 1s"},
 		"session gone":        {fail: map[string]codes.Code{"Hear": codes.NotFound}, kind: activities.KindGone, permanent: true},
 		"gateway away":        {fail: map[string]codes.Code{"Hear": codes.Unavailable}, kind: activities.KindAway},
 	} {

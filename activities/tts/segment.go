@@ -67,6 +67,9 @@ func (r *response) segment(ctx context.Context, s *media.Segment, rate int, from
 	if s.GetIndex() < from {
 		return nil
 	}
+	if ms := r.heardMs(s.GetIndex()); ms > 0 {
+		return r.skip(ctx, s, ms)
+	}
 	if err := r.mayMake(ctx, s.GetIndex()); err != nil {
 		return err
 	}
@@ -76,7 +79,45 @@ func (r *response) segment(ctx context.Context, s *media.Segment, rate int, from
 			return err
 		}
 	} // else mere marks: silence, which no server is asked for
-	return o.close(ctx)
+	if err := o.close(ctx); err != nil {
+		return err
+	}
+	r.made.add(s, r.in.Cover, o.ms())
+	return nil
+}
+
+// heardMs gives the length in ms of a segment that was played whole in an earlier
+// stay; 0: it was not, or its length is not known.
+func (r *response) heardMs(index uint32) int64 {
+	h := r.in.Heard
+	if h == nil || int(index) >= len(h.Segments) {
+		return 0
+	}
+	end := int64(0)
+	for _, ms := range h.Segments[:index+1] {
+		end += ms
+	}
+	if end > h.PlayedMs+nearly.Milliseconds() {
+		return 0
+	}
+	return h.Segments[index]
+}
+
+// nearly is how much of a segment may be left when it counts as played: a kiosk
+// tells its position now and then, and rounded.
+const nearly = 30 * time.Millisecond
+
+// skip tells the gateway of a segment that was heard before.
+func (r *response) skip(ctx context.Context, s *media.Segment, ms int64) error {
+	err := r.send(ctx, &media.Audio{Part: &media.Audio_Segment{Segment: &media.Audio_SegmentAudio{
+		Index: s.GetIndex(), Text: s.GetText(), HeardMs: uint32(ms),
+	}}})
+	if err != nil {
+		return err
+	}
+	r.made.add(s, r.in.Cover, ms)
+	r.hear(s.GetIndex() + 1)
+	return nil
 }
 
 // voiceOver has the server speak input into o, as the audio comes.
@@ -237,7 +278,8 @@ func (o *outlet) close(ctx context.Context) error {
 	return o.response.send(ctx, &media.Audio{Part: &media.Audio_SegmentEnd{SegmentEnd: true}})
 }
 
-func (o *outlet) ms() int { return o.bytes * 1000 / (o.rate * 2) }
+// ms is the length of what was sent.
+func (o *outlet) ms() int64 { return int64((o.bytes*1000 + o.rate) / (o.rate * 2)) }
 
 // sounds reports whether there is anything to say in a text.
 func sounds(text string) bool {

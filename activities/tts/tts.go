@@ -5,6 +5,7 @@
 package tts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -59,11 +61,6 @@ func New(config Config, gateways *media.Client, log *slog.Logger) (*Speaker, err
 	}, nil
 }
 
-// Progress is what a heartbeat carries, for a second attempt to go on from.
-type Progress struct {
-	Written bool `json:"written"` // SpeakInput.Text is in the gateway's session
-}
-
 // cutTimeout bounds taking a response back: the gateway has nothing to wait for.
 const cutTimeout = 2 * time.Second
 
@@ -75,7 +72,9 @@ const hotwordBeat = 500 * time.Millisecond
 // cut, by the customer or by the conversation: cancelled by its workflow, it
 // stops what is played and returns what was heard, as a result and no error (the
 // workflow gets it if it waits for cancellation). A second attempt goes on with
-// the first segment whose audio the gateway does not have.
+// the first segment whose audio the gateway does not have. A gateway that is away
+// is waited for; KindGone, when it stays away or has lost the session, has what
+// was made in its details. So have heartbeats, for the gateway after that.
 func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activities.SpeakResult, error) {
 	started := time.Now()
 	result := activities.SpeakResult{Response: in.Response}
@@ -94,41 +93,56 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 	}
 	defer release()
 
-	if in.Text != "" && !written(ctx) {
-		err := write(ctx, gateway, in)
-		if errors.Is(err, session.ErrCut) {
-			result.Text, result.Interrupted = in.Text, true
-			return result, nil
-		}
-		if err != nil {
-			return result, err
-		}
-	}
+	made := begin(ctx)
 	interval := session.BeatInterval
 	if in.BargeIn == "hotword" {
 		interval = hotwordBeat
 	}
-	defer session.BeatEvery(ctx, interval, func() any { return Progress{Written: true} })()
+	defer session.BeatEvery(ctx, interval, func() any { return made.soFar() })()
 
-	r := &response{
-		speaker: s,
-		gateway: gateway,
-		in:      in,
-		voice:   voice,
-		started: started,
-		from:    make(chan uint32, 1),
-		played:  make(chan struct{}, 1),
+	var r *response
+	var ended *media.Playback_Ended
+	err = session.Retry(ctx, func() error {
+		r = &response{
+			speaker: s,
+			gateway: gateway,
+			in:      in,
+			voice:   voice,
+			started: started,
+			made:    made,
+			from:    make(chan uint32, 1),
+			played:  make(chan struct{}, 1),
+		}
+		if in.Text != "" { // written once more, it changes nothing
+			if err := write(ctx, gateway, in); err != nil {
+				return err
+			}
+		}
+		var err error
+		ended, err = r.perform(ctx)
+		return err
+	})
+	if so := made.soFar(); ended == nil && temporal.IsCanceledError(context.Cause(ctx)) && len(so.Segments) > 0 {
+		// The gateway could not say how much was heard. Another one will be told.
+		result.Interrupted, result.Made = true, &so
+		return result, nil
 	}
-	ended, err := r.perform(ctx)
 	if ended == nil && ctx.Err() != nil {
 		return result, ctx.Err()
+	}
+	if session.Kind(err) == activities.KindGone {
+		return result, temporal.NewNonRetryableApplicationError(err.Error(), activities.KindGone, err, made.soFar())
 	}
 	if err != nil && !errors.Is(err, session.ErrCut) {
 		return result, err
 	}
+	if ctx.Err() != nil {
+		so := made.soFar()
+		result.Made = &so
+	}
 	result.FirstAudioMs = r.firstAudio.Milliseconds()
 	if ended == nil { // cut before the gateway could say how much was heard
-		result.Text, result.Interrupted = r.text, true
+		result.Text, result.Interrupted = cmp.Or(r.text, in.Text), true
 		return result, nil
 	}
 	result.Text = ended.GetText()
@@ -141,11 +155,41 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 	return result, nil
 }
 
-// written reports whether an earlier attempt has put the text into the session;
-// a second time would say it twice.
-func written(ctx context.Context) bool {
-	var p Progress
-	return activity.HasHeartbeatDetails(ctx) && activity.GetHeartbeatDetails(ctx, &p) == nil && p.Written
+// made is activities.Made as it grows; heartbeats read it.
+type made struct {
+	mu sync.Mutex
+	m  activities.Made
+}
+
+// begin takes up what an earlier attempt knew.
+func begin(ctx context.Context) *made {
+	var m made
+	if activity.HasHeartbeatDetails(ctx) && activity.GetHeartbeatDetails(ctx, &m.m) != nil {
+		m.m = activities.Made{} // it is only made again
+	}
+	return &m
+}
+
+// add notes a whole segment, unless one before it is not known: then its length
+// is of no use.
+func (m *made) add(s *media.Segment, cover string, ms int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if int(s.GetIndex()) != len(m.m.Segments) {
+		return
+	}
+	m.m.Segments = append(m.m.Segments, ms)
+	if s.GetIndex() == 0 && cover != "" {
+		m.m.Covered = strings.HasPrefix(strings.Join(strings.Fields(cover), " "), s.GetText())
+	}
+}
+
+func (m *made) soFar() activities.Made {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	so := m.m
+	so.Segments = slices.Clone(so.Segments)
+	return so
 }
 
 // writeTimeout bounds the handing over of a text that is known beforehand.
@@ -163,9 +207,10 @@ func write(ctx context.Context, gateway media.MediaClient, in activities.SpeakIn
 	}
 	err = stream.Send(&media.Text{
 		Place:    session.Place(in.Place),
-		Response: uint32(in.Response), After: uint32(in.After),
+		Response: uint32(in.Response),
 		Delta:    in.Text,
 		Complete: true,
+		After:    uint32(in.After),
 	})
 	if err != nil && !errors.Is(err, io.EOF) { // at EOF the stream's status says why
 		return session.Err(ctx, "write the text", err)
@@ -183,6 +228,7 @@ type response struct {
 	in      activities.SpeakInput
 	voice   voice
 	started time.Time
+	made    *made
 
 	play   grpc.BidiStreamingClient[media.Audio, media.Playback]
 	from   chan uint32   // the first segment whose audio is wanted, once
@@ -212,7 +258,13 @@ func (r *response) perform(speaking context.Context) (*media.Playback_Ended, err
 	r.play = play
 	segments := make(chan *media.Segment, Ahead)
 
-	g.Go(func() error { return unlessOver(ctx, r.read(ctx, segments)) })
+	g.Go(func() error {
+		if r.in.Heard != nil && r.in.Heard.Whole {
+			close(segments)
+			return nil
+		}
+		return unlessOver(ctx, r.read(ctx, segments))
+	})
 	g.Go(func() error { return unlessOver(ctx, r.speak(ctx, segments)) })
 	g.Go(func() error {
 		select {
@@ -263,9 +315,16 @@ func unlessOver(ctx context.Context, err error) error {
 // read passes the response's segments on as they become complete. It closes
 // segments only when the text is complete.
 func (r *response) read(ctx context.Context, segments chan<- *media.Segment) error {
+	cover, wait := r.in.Cover, activities.CoverAfter
+	if h := r.in.Heard; h != nil { // its first segment is what it was
+		wait = 0
+		if !h.Covered {
+			cover = ""
+		}
+	}
 	stream, err := r.gateway.Read(ctx, &media.ReadRequest{
 		Place: session.Place(r.in.Place), Response: uint32(r.in.Response),
-		Cover: r.in.Cover, CoverAfterMs: uint32(activities.CoverAfter.Milliseconds()),
+		Cover: cover, CoverAfterMs: uint32(wait.Milliseconds()),
 	})
 	if err != nil {
 		return session.Err(ctx, "read the response", err)
@@ -298,13 +357,17 @@ func (r *response) speak(ctx context.Context, segments <-chan *media.Segment) er
 		Place:      session.Place(r.in.Place),
 		Response:   uint32(r.in.Response),
 		SampleRate: uint32(rate),
-		After:      uint32(r.in.After), BargeIn: r.in.BargeIn,
-		MinWords:  uint32(r.in.MinWords),
-		Listening: listening(r.in.Listening),
-		Voice:     r.voice.name,
-		Language:  r.in.Language,
-		Gesture:   r.in.Gesture,
-		Screen:    screen(r.in.Screen),
+		BargeIn:    r.in.BargeIn,
+		MinWords:   uint32(r.in.MinWords),
+		Listening:  listening(r.in.Listening),
+		Voice:      r.voice.name,
+		Language:   r.in.Language,
+		Gesture:    r.in.Gesture,
+		Screen:     screen(r.in.Screen),
+		After:      uint32(r.in.After),
+	}
+	if r.in.Heard != nil {
+		start.FromMs = uint32(r.in.Heard.PlayedMs)
 	}
 	if err := r.send(ctx, &media.Audio{Part: &media.Audio_Start_{Start: start}}); err != nil {
 		return err
@@ -396,9 +459,10 @@ func listening(l *activities.Listening) *media.Listening {
 	if l == nil {
 		return nil
 	}
-	m := &media.Listening{EndSilenceMs: uint32(l.EndSilenceMs), MaxUtteranceMs: uint32(l.MaxUtteranceMs), Endpointing: l.Endpointing, MaxSilenceMs: uint32(l.MaxSilenceMs), PauseMs: uint32(l.PauseMs)}
-	m.Buttons = buttons(l.Buttons)
-	return m
+	return &media.Listening{
+		Buttons: buttons(l.Buttons), EndSilenceMs: uint32(l.EndSilenceMs), MaxUtteranceMs: uint32(l.MaxUtteranceMs),
+		Endpointing: l.Endpointing, MaxSilenceMs: uint32(l.MaxSilenceMs), PauseMs: uint32(l.PauseMs),
+	}
 }
 
 func screen(c *activities.Screen) *media.Screen {

@@ -242,7 +242,7 @@ func TestAWorkerThatStopsCutsNothing(t *testing.T) {
 func TestSecondAttemptGoesOn(t *testing.T) {
 	s := newScene(t, stub.GatewayConfig{From: 1}, stub.Config{})
 	s.gateway.Preset(twoSentences, true)
-	s.env.SetHeartbeatDetails(tts.Progress{Written: true})
+	s.env.SetHeartbeatDetails(activities.Made{Segments: []int64{400}})
 	if _, err := s.run(activities.SpeakInput{Text: twoSentences}); err != nil {
 		t.Fatal(err)
 	}
@@ -272,8 +272,7 @@ func TestSpeakFails(t *testing.T) {
 		"busy":             {speech: fault(stub.Fault{Status: 429}), kind: activities.KindAway},
 		"unknown model":    {speech: fault(stub.Fault{Status: 404, Detail: "no model m"}), kind: activities.KindInvalid, permanent: true, says: "no model m"},
 		"session gone":     {gateway: failing("Write", codes.NotFound), kind: activities.KindGone, permanent: true},
-		"play fails":       {gateway: failing("Play", codes.Unavailable), kind: activities.KindAway},
-		"read fails":       {gateway: failing("Read", codes.Unavailable), kind: activities.KindAway},
+		"play is refused":  {gateway: failing("Play", codes.InvalidArgument), kind: activities.KindInvalid, permanent: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, c.gateway, c.speech)
@@ -287,6 +286,98 @@ func TestSpeakFails(t *testing.T) {
 				t.Error("the segment that failed was given as complete")
 			}
 		})
+	}
+}
+
+// A gateway that is away for a moment is waited for.
+func TestAGatewayComesBack(t *testing.T) {
+	for _, method := range []string{"Write", "Read", "Play"} {
+		g := failing(method, codes.Unavailable)
+		g.FailFirst = 2
+		s := newScene(t, g, stub.Config{})
+		if got, err := s.run(activities.SpeakInput{Text: twoSentences}); err != nil || got.Heard != twoSentences {
+			t.Errorf("%s: result %+v, %v", method, got, err)
+		}
+	}
+}
+
+// What was heard at one gateway is not made again for the next.
+func TestAResponseGoesOnAtAnotherGateway(t *testing.T) {
+	const text = "One. Two. Three. Four."
+	s := newScene(t, stub.GatewayConfig{Endless: true}, stub.Config{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s.env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	go func() {
+		s.gateway.Wait(ctx, func() bool { return s.gateway.SpokenSegments() == 4 }) //nolint:errcheck // then it is cancelled sooner
+		cancel(temporal.NewCanceledError())
+	}()
+	got, err := s.run(activities.SpeakInput{Text: text})
+	if err != nil || got.Made == nil || len(got.Made.Segments) != 4 || got.Made.Segments[0] <= 0 {
+		t.Fatalf("result %+v, %v; want the lengths of four segments", got, err)
+	}
+
+	long := got.Made.Segments
+	heard := func(ms int64, known ...int64) activities.Heard {
+		return activities.Heard{PlayedMs: ms, Made: activities.Made{Segments: known}}
+	}
+	for name, c := range map[string]struct {
+		heard activities.Heard
+		from  int // the first segment that is made
+	}{
+		"in the middle of the third":      {heard(long[0]+long[1]+100, long...), 2},
+		"between two":                     {heard(long[0]+long[1], long...), 2},
+		"a little before the second ends": {heard(long[0]+long[1]-5, long...), 2},
+		"one length is known":             {heard(long[0]+long[1], long[:1]...), 1},
+		"no length is known":              {heard(1000), 0},
+		"all of it":                       {heard(1<<20, long...), 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, stub.GatewayConfig{}, stub.Config{})
+			if _, err := s.run(activities.SpeakInput{Text: text, Heard: &c.heard}); err != nil {
+				t.Fatal(err)
+			}
+			start, spoken := s.gateway.Spoken()
+			if int64(start.GetFromMs()) != c.heard.PlayedMs || len(spoken) != 4 {
+				t.Fatalf("plays from %d ms, spoken %+v", start.GetFromMs(), spoken)
+			}
+			for i, sp := range spoken {
+				if made := sp.Bytes > 0; made != (i >= c.from) || made == (sp.HeardMs > 0) {
+					t.Errorf("segment %d: %+v", i, sp)
+				}
+			}
+		})
+	}
+}
+
+// A cover that was said at one gateway is the first segment at the next, and one
+// that was not is not said there.
+func TestACoverGoesAlong(t *testing.T) {
+	for _, covered := range []bool{true, false} {
+		s := newScene(t, stub.GatewayConfig{}, stub.Config{})
+		_, err := s.run(activities.SpeakInput{Text: twoSentences, Cover: "One moment.", Heard: &activities.Heard{PlayedMs: 100, Made: activities.Made{Covered: covered}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := s.gateway.LastRead(); (r.GetCover() != "") != covered || r.GetCoverAfterMs() != 0 {
+			t.Errorf("covered %t: Speak reads by %v", covered, r)
+		}
+	}
+}
+
+// Nothing is left to be said, but the gateway is to know how to listen.
+func TestAGatewayIsToldHowToListen(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{}, stub.Config{})
+	_, err := s.run(activities.SpeakInput{
+		Heard: &activities.Heard{Whole: true}, BargeIn: "speech",
+		Listening: &activities.Listening{EndSilenceMs: 700, PauseMs: 200, Endpointing: "learned", MaxSilenceMs: 1500},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, spoken := s.gateway.Spoken()
+	l := start.GetListening()
+	if len(spoken) != 0 || l.GetEndSilenceMs() != 700 || l.GetPauseMs() != 200 || l.GetEndpointing() != "learned" || l.GetMaxSilenceMs() != 1500 {
+		t.Errorf("start %v, spoken %v", start, spoken)
 	}
 }
 

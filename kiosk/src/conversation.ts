@@ -103,9 +103,12 @@ export class Conversation {
       case "user-transcription":
         this.understood(m.text, m.final);
         return;
-      case "audio":
-        this.response(m.response).hasAudio = true;
+      case "audio": {
+        const r = this.response(m.response);
+        r.hasAudio = true;
+        if (r.segments.some((s) => s.begun)) this.shown = r; // it goes on, after a noise or a reconnect
         return;
+      }
       case "bot-output":
         this.segment(m.response, m.segment, m.text, m.atMs);
         return;

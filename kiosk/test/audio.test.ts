@@ -191,6 +191,22 @@ test("audio that is sent again after a reconnect is not heard twice", () => {
   assert.deepEqual(p.takeFinished(), [{ response: 1, ms: 500, running: false }]);
 });
 
+test("a response that was held goes on where it was", () => {
+  const p = new Playout(48000);
+  const audio = pcm(sine(500, 16000, 0.5));
+  p.open(1, 16000);
+  push(p, 1, audio, false);
+  render(p, 75);
+  p.clear(1);
+  render(p, 20);
+  p.open(1, 16000);
+  push(p, 1, audio.subarray(3200), true, 3200);
+  render(p, 75);
+  assert.deepEqual(p.position(), { response: 1, ms: 400, running: true });
+  render(p, 100);
+  assert.deepEqual(p.takeFinished().map((f) => f.ms), [200, 500]);
+});
+
 test("a response that this page joins in the middle keeps its own count", () => {
   const p = new Playout(48000);
   p.open(1, 16000);

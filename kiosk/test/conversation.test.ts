@@ -73,6 +73,18 @@ test("the same sentence told again after a reconnect is shown once", () => {
   assert.equal(c.captions().length, 1);
 });
 
+test("a response that goes on after a noise is shown again", () => {
+  const c = answering();
+  c.hear(at(1000));
+  c.take({ type: "user-transcription", text: "mhm", final: false });
+  assert.deepEqual(c.captions(), []);
+  c.take({ type: "audio", response: 1, rate: 16000 });
+  c.take({ type: "bot-output", response: 1, segment: 1, text: "Anything else?", atMs: 2000 });
+  c.hear(at(2500));
+  assert.deepEqual(c.captions().map((s) => s.text), ["Paint is in aisle seven.", "Anything else?"]);
+  assert.deepEqual(c.lines.map((l) => l.text), ["Where is paint?", "Paint is in aisle seven. Anything else?"]);
+});
+
 test("a gesture is due once, on the audio's clock", () => {
   const c = answering();
   c.take({ type: "cues", response: 1, cues: [{ at: 500, gesture: "nod" }, { at: 0, viseme: "aa", weight: 1 }] });

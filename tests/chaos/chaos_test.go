@@ -219,7 +219,7 @@ func (c *customer) record(t *testing.T, lines []workflows.Line) {
 	t.Helper()
 	var s strings.Builder
 	for _, h := range c.heard {
-		fmt.Fprintf(&s, "%s turn %d, response %d, whole %t: %s\n", h.at.UTC().Format("15:04:05.000"), h.turn, h.response, h.whole, h.text)
+		fmt.Fprintf(&s, "%s turn %d, response %d, %.2f of: %s\n", h.at.UTC().Format("15:04:05.000"), h.turn, h.response, h.share, h.text)
 	}
 	s.WriteString("\nThe histories:\n")
 	for _, l := range lines {

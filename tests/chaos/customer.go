@@ -53,7 +53,7 @@ type heard struct {
 	turn     int
 	response int
 	text     string
-	whole    bool // to its end, or nearly
+	share    float64 // of it, 0..1
 	at       time.Time
 }
 
@@ -214,7 +214,28 @@ func (c *customer) askAloud(ctx context.Context, in *input) bool {
 // heardWhole tells whether a sentence of a turn was heard, any when text is empty;
 // the lock is held.
 func (c *customer) heardWhole(turn int, text string) bool {
-	return slices.ContainsFunc(c.heard, func(h heard) bool { return h.turn == turn && h.whole && (text == "" || h.text == text) })
+	for said, times := range c.shares(turn) {
+		if times > nearly && (text == "" || said == text) {
+			return true
+		}
+	}
+	return false
+}
+
+// nearly is the share of a sentence that counts as all of it: positions are told
+// now and then, and a voice does not say it twice at quite the same pace.
+const nearly = 0.85
+
+// shares gives how often the sentences of a turn were heard, 1 for once, be it in
+// pieces; the lock is held.
+func (c *customer) shares(turn int) map[string]float64 {
+	times := map[string]float64{}
+	for _, h := range c.heard {
+		if h.turn == turn {
+			times[h.text] += h.share
+		}
+	}
+	return times
 }
 
 // wait waits until a condition holds, which is asked with the lock held.
@@ -622,17 +643,16 @@ func (c *customer) finish(t *track) {
 	cursor := t.cursor * 1000 / t.rate
 	for i, s := range t.sentence {
 		end := max(t.ms, t.written*1000/t.rate)
-		known := t.ms > 0
 		if next, ok := t.sentence[i+1]; ok {
-			end, known = next.atMs, true
+			end = next.atMs
 		}
-		if cursor <= s.atMs || end <= s.atMs || t.start*1000/t.rate >= end {
+		from := max(s.atMs, t.start*1000/t.rate)
+		if cursor <= from || end <= from {
 			continue
 		}
-		share := float64(cursor-s.atMs) / float64(end-s.atMs)
 		c.heard = append(c.heard, heard{
 			turn: c.turn, response: t.response, text: strings.TrimSpace(s.text),
-			whole: known && share > 0.9, at: t.began.Add(time.Duration(s.atMs) * time.Millisecond),
+			share: float64(min(cursor, end)-from) / float64(end-s.atMs), at: t.began.Add(time.Duration(s.atMs) * time.Millisecond),
 		})
 	}
 	c.played(t.response, cursor, true)

@@ -131,24 +131,21 @@ func (c *customer) check(lines []workflows.Line) []violation {
 
 // checkHeard compares what came out of the loudspeaker in a turn with what had to.
 func (c *customer) checkHeard(in *input, fail func(invariant, string, ...any)) {
-	times := map[string]int{}
+	times := c.shares(in.turn)
 	answers, apologised := 0, false
-	for _, h := range c.heard {
-		if h.turn != in.turn || !h.whole {
-			continue
-		}
-		times[h.text]++
+	for text, n := range times {
 		switch {
-		case h.text == apology:
+		case n > 2-nearly:
+			fail(once, "%q was heard %.2f times", text, n)
+		case n < nearly:
+			fail(whole, "%q was heard %.2f times", text, n)
+		}
+		switch {
+		case text == apology:
 			apologised = true
-		case h.text == lastWords, slices.Contains(middle, h.text), strings.HasPrefix(h.text, "You asked"), strings.HasPrefix(h.text, "number"):
+		case text == lastWords, slices.Contains(middle, text), strings.HasPrefix(text, "You asked"), strings.HasPrefix(text, "number"):
 		default:
 			answers++
-		}
-	}
-	for text, n := range times {
-		if n > 1 {
-			fail(once, "%q was heard %d times", text, n)
 		}
 	}
 	for _, text := range append([]string{lastWords}, middle...) {

@@ -39,6 +39,8 @@ type GatewayConfig struct {
 	Timeline []*media.Timeline
 	// Fail makes a method ("Hear", "Write", …) fail with this status at once.
 	Fail map[string]codes.Code
+	// FailFirst is how many calls of each such method fail; 0: all.
+	FailFirst int
 }
 
 // A Gateway is a media plane that is not one: it keeps what activities send, in
@@ -51,6 +53,7 @@ type Gateway struct {
 	server *grpc.Server
 
 	mu       sync.Mutex
+	failed   map[string]int
 	changed  chan struct{} // closed and replaced at each change
 	text     string
 	complete bool
@@ -81,6 +84,7 @@ type Spoken struct {
 	Bytes    int
 	Phonemes int
 	Complete bool
+	HeardMs  int // in an earlier stay
 }
 
 // StartGateway serves until Close.
@@ -89,7 +93,7 @@ func StartGateway(c GatewayConfig) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the stub gateway: %w", err)
 	}
-	g := &Gateway{Address: l.Addr().String(), config: c, changed: make(chan struct{})}
+	g := &Gateway{Address: l.Addr().String(), config: c, changed: make(chan struct{}), failed: map[string]int{}}
 	g.server = grpc.NewServer(
 		grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 			if err := g.admit(ss.Context(), info.FullMethod); err != nil {
@@ -121,10 +125,18 @@ func (g *Gateway) admit(ctx context.Context, method string) error {
 		}
 	}
 	name := method[strings.LastIndex(method, "/")+1:]
-	if code := g.config.Fail[name]; code != codes.OK {
+	if code := g.config.Fail[name]; code != codes.OK && g.fails(name) {
 		return status.Error(code, "the stub fails "+name)
 	}
 	return nil
+}
+
+// fails counts the calls of a method that fails.
+func (g *Gateway) fails(method string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failed[method]++
+	return g.config.FailFirst == 0 || g.failed[method] <= g.config.FailFirst
 }
 
 // update changes the state and wakes who waits for it.
@@ -285,6 +297,7 @@ func (g *Gateway) Write(s grpc.ClientStreamingServer[media.Text, media.Done]) er
 				g.writes = append(g.writes, t)
 				if t.GetPlace() != nil {
 					g.text = g.text[:min(int(t.GetKeep()), len(g.text))]
+					g.complete = false
 				}
 				g.text += t.GetDelta()
 				g.complete = g.complete || t.GetComplete()
@@ -428,7 +441,10 @@ func (g *Gateway) Play(s grpc.BidiStreamingServer[media.Audio, media.Playback]) 
 			}
 		case *media.Audio_Segment:
 			g.update(func() {
-				g.spoken = append(g.spoken, Spoken{Index: part.Segment.GetIndex(), Text: part.Segment.GetText(), Phonemes: len(part.Segment.GetPhonemes())})
+				g.spoken = append(g.spoken, Spoken{
+					Index: part.Segment.GetIndex(), Text: part.Segment.GetText(), Phonemes: len(part.Segment.GetPhonemes()),
+					HeardMs: int(part.Segment.GetHeardMs()),
+				})
 			})
 		case *media.Audio_Pcm:
 			if len(part.Pcm)%2 != 0 {

@@ -55,6 +55,7 @@ type Config struct {
 	TurnDelay    time.Duration // from the request to the answer
 	TurnComplete float64       // the probability, 0..1
 
+	Owner      string        // of the models, as /v1/models names it: "vllm"
 	FirstToken time.Duration // from the request to the first word
 	TokenGap   time.Duration // between words
 	Answer     string        // default "Hammers are in aisle four."
@@ -79,6 +80,7 @@ type Request struct {
 	Audio     int               // bytes of the form's file, or of Turns' samples
 	Messages  []Message         // of a chat
 	Schema    json.RawMessage   // of a chat's response_format
+	Continued bool              // a chat's last message is the assistant's and stays open
 	Cancelled bool              // the client went away before the answer was complete
 	Arrived   time.Time         // its headers
 	Uploaded  time.Time         // its body, whole
@@ -141,6 +143,9 @@ func Start(c Config) (*Server, error) {
 	mux.HandleFunc("POST "+Speech, s.speak)
 	mux.HandleFunc("POST "+Chat, s.chat)
 	mux.HandleFunc("POST "+Turns, s.turn)
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(map[string]any{"data": []any{map[string]any{"id": "m", "owned_by": s.config.Owner}}}) //nolint:errcheck // the client's affair
+	})
 	s.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -300,6 +305,8 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		Model       string    `json:"model"`
 		Messages    []Message `json:"messages"`
 		Temperature float64   `json:"temperature"`
+		Continue    bool      `json:"continue_final_message"`
+		AddPrompt   *bool     `json:"add_generation_prompt"`
 		Format      struct {
 			JSONSchema struct {
 				Schema json.RawMessage `json:"schema"`
@@ -313,6 +320,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	req.Uploaded = time.Now()
 	req.Messages, req.Schema = body.Messages, body.Format.JSONSchema.Schema
 	req.Fields = map[string]string{"model": body.Model, "temperature": fmt.Sprint(body.Temperature)}
+	req.Continued = body.Continue && body.AddPrompt != nil && !*body.AddPrompt
 	s.arrive()
 	f := s.fault(r.URL.Path)
 	if spoil(w, r, f) {
