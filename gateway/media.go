@@ -28,6 +28,10 @@ const (
 	maxMediaBytes  = 1 << 20  // of one message from a worker
 	progressEvery  = 250 * time.Millisecond
 	maxSegmentText = 4096
+	maxPhonemes    = maxSegmentText
+	// maxStreams is of one worker's connection. A worker that would open more
+	// waits; its slots bound it long before.
+	maxStreams = 32 << 10
 )
 
 // mediaServer is the media plane: workers' calls, each led to the session of
@@ -40,6 +44,7 @@ type mediaServer struct {
 func newMediaServer(g *Gateway) *grpc.Server {
 	srv := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMediaBytes),
+		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -560,6 +565,12 @@ func (p *player) add(a *media.Audio, now time.Time) (bool, error) {
 	case *media.Audio_Segment:
 		if len(x.Segment.Text) > maxSegmentText {
 			return false, invalid("segment.text: has %d bytes; send at most %d", len(x.Segment.Text), maxSegmentText)
+		}
+		if len(x.Segment.Phonemes) > maxPhonemes {
+			return false, invalid("segment.phonemes: are %d; send at most %d", len(x.Segment.Phonemes), maxPhonemes)
+		}
+		if len(r.parts) >= maxSegments {
+			return false, status.Errorf(codes.ResourceExhausted, "segment: a response has at most %d", maxSegments)
 		}
 		if x.Segment.HeardMs > 0 && len(r.pcm) > 0 {
 			return false, invalid("segment.heard_ms: only the first segments of a response can have been heard before")

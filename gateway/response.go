@@ -35,6 +35,7 @@ const (
 
 	maxResponseText = 64 << 10 // bytes
 	maxCues         = 8192     // of one response
+	maxSegments     = 1024     // with audio, of one response
 	envelopeStep    = 20 * time.Millisecond
 	// lateCue is by how much a cue may miss its time and still be shown.
 	lateCue = 200 * time.Millisecond

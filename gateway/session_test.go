@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/praesenz/parley/flow"
 	"github.com/praesenz/parley/gateway/wire"
@@ -519,6 +521,23 @@ func TestMoreAudioThanFitsWaits(t *testing.T) {
 		}
 		time.Sleep(1100 * time.Millisecond)
 		r.add(p, pcmAudio(tone(time.Second)))
+	})
+}
+
+func TestAResponseHasAnEnd(t *testing.T) {
+	inRoom(t, func(t *testing.T, r *room) {
+		p := r.speak(1, "speech")
+		for i := range maxSegments {
+			r.add(p, segmentAudio(uint32(i), "a"), segmentEnd)
+		}
+		if _, err := p.add(segmentAudio(maxSegments, "a"), time.Now()); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("one segment too many: %v", err)
+		}
+		many := segmentAudio(0, "a")
+		many.GetSegment().Phonemes = make([]*media.Phoneme, maxPhonemes+1)
+		if _, err := p.add(many, time.Now()); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("too many phonemes: %v", err)
+		}
 	})
 }
 

@@ -97,7 +97,8 @@ type rehearsal struct {
 	plan flow.Plan
 	seed uint64
 	dice
-	runs int
+	runs   int
+	doubts bool // whether the gateway's signals arrived, so that it sends them again
 
 	mu    sync.Mutex // activities run beside each other
 	story []string
@@ -306,6 +307,10 @@ func (r *rehearsal) waits() {
 func (r *rehearsal) signal(s workflows.Signal) {
 	s.Gateway, s.Session = "gw:9000", fmt.Sprintf("s%d", r.session)
 	r.env.SignalWorkflow(workflows.KioskSignal, s)
+	if r.doubts {
+		r.env.SignalWorkflow(workflows.KioskSignal, s)
+		r.env.RegisterDelayedCallback(func() { r.env.SignalWorkflow(workflows.KioskSignal, s) }, 40*time.Millisecond)
+	}
 }
 
 func (r *rehearsal) join() {

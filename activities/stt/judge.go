@@ -40,7 +40,7 @@ func (t transcript) judge() (text string, confidence float64) {
 		if text = strings.TrimSpace(t.Text); text == "" {
 			return "", 0
 		}
-		return text, unknown
+		return short(text, unknown)
 	}
 	var words []string
 	var sum, tokens float64
@@ -64,7 +64,20 @@ func (t transcript) judge() (text string, confidence float64) {
 	if len(words) == 0 {
 		return "", 0
 	}
-	return strings.Join(words, " "), min(math.Exp(sum/tokens), most)
+	return short(strings.Join(words, " "), min(math.Exp(sum/tokens), most))
+}
+
+// longest is in characters. Nobody says as much in the minute that an utterance
+// lasts at most; a model that has run away does, and what it writes would stay in
+// the conversation's history.
+const longest = 4000
+
+// short cuts off what nobody can have said.
+func short(text string, confidence float64) (string, float64) {
+	if r := []rune(text); len(r) > longest {
+		return strings.TrimSpace(string(r[:longest])), min(confidence, repetitiveAtMost)
+	}
+	return text, confidence
 }
 
 // A meter finds the loudest tenth of a second of 16 kHz PCM16.

@@ -2,6 +2,7 @@ package stt
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -28,6 +29,7 @@ func TestJudge(t *testing.T) {
 		{"sure in spite of the silence", transcript{Segments: []segment{
 			{Text: "yes", AvgLogprob: -0.1, NoSpeechProb: 0.8},
 		}}, "yes", math.Exp(-0.1)},
+		{"runs away", transcript{Text: strings.Repeat("no ", 10_000)}, strings.TrimSpace(strings.Repeat("no ", 1334)[:longest]), repetitiveAtMost},
 		{"repeats itself", transcript{Segments: []segment{
 			{Text: "no no no no", AvgLogprob: -0.1, CompressionRatio: 3},
 		}}, "no no no no", repetitiveAtMost},

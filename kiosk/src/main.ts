@@ -42,6 +42,8 @@ class Kiosk {
   private taken = false;
   private samplesIn = 0;
   private framesSent = 0;
+  /** The gateway takes no more kiosks for now; of the last loss of the connection. */
+  private busy = false;
   /** The conversation ended for a reason that is not the customer's. */
   private failed = false;
   /** The customer ended it, the gateway has not said so yet. */
@@ -183,6 +185,7 @@ class Kiosk {
   private takeStatus(s: Status): void {
     if (s.kind === "online") this.offlineSince = null;
     else this.offlineSince ??= performance.now();
+    if (s.kind === "offline") this.busy = s.busy;
     if (s.kind !== "refused") return;
     this.leave();
     this.taken = s.why === "taken";
@@ -331,6 +334,7 @@ class Kiosk {
       captions: this.conversation.captions(),
       buttons: this.conversation.buttons,
       card: this.conversation.card,
+      busy: this.busy,
       away: this.away(now),
       notice: this.notice(),
       typing: this.typing,
@@ -347,7 +351,7 @@ class Kiosk {
   }
 
   private away(now: number): string {
-    if (this.offlineSince !== null && now - this.offlineSince >= PATIENCE) return this.words().reconnecting;
+    if (this.offlineSince !== null && now - this.offlineSince >= PATIENCE) return this.busy ? this.words().busy : this.words().reconnecting;
     if (this.conversation.away === null) return "";
     return this.conversation.away || this.words().away;
   }

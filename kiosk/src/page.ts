@@ -26,6 +26,8 @@ export interface View {
   buttons: readonly Button[];
   card: Card | null;
   /** Why the service does not answer; empty when it does. */
+  /** While not online: the gateway has too much to do. */
+  busy: boolean;
   away: string;
   /** What the customer should know besides, such as a missing microphone. */
   notice: string;
@@ -151,6 +153,7 @@ export class Page {
 
   private status(v: View): string {
     const w = this.words;
+    if (!v.online && v.busy) return w.busy;
     if (!v.online || v.away) return w.connecting;
     if (v.screen !== "talk") return "";
     if (v.state === "listening") return v.hearing ? w.hearing : v.mic === "muted" ? w.paused : v.mic === "none" ? w.micOff : w.listening;

@@ -9,6 +9,7 @@ export interface Words {
   privacy: string;
   connecting: string;
   reconnecting: string;
+  busy: string;
   away: string;
   listening: string;
   hearing: string;
@@ -48,6 +49,7 @@ const en: Words = {
   privacy: "The microphone is on only while we talk.",
   connecting: "Connecting …",
   reconnecting: "One moment, I am reconnecting. I have kept what you said.",
+  busy: "So many people are asking just now. One moment, please.",
   away: "One moment, please. I will be right back.",
   listening: "Listening",
   hearing: "I hear you",
@@ -95,6 +97,7 @@ const de: Words = {
   privacy: "Das Mikrofon ist nur an, während wir sprechen.",
   connecting: "Verbinde …",
   reconnecting: "Einen Moment, ich verbinde mich neu. Was Sie gesagt haben, habe ich behalten.",
+  busy: "Gerade wird sehr viel gefragt. Einen Moment bitte.",
   away: "Einen Moment bitte. Ich bin gleich wieder da.",
   listening: "Ich höre zu",
   hearing: "Ich höre Sie",
@@ -142,6 +145,7 @@ const fr: Words = {
   privacy: "Le micro n’est ouvert que pendant notre conversation.",
   connecting: "Connexion …",
   reconnecting: "Un instant, je me reconnecte. J’ai gardé ce que vous avez dit.",
+  busy: "Il y a beaucoup de demandes en ce moment. Un instant, s’il vous plaît.",
   away: "Un instant, s’il vous plaît. Je reviens tout de suite.",
   listening: "J’écoute",
   hearing: "Je vous entends",
@@ -189,6 +193,7 @@ const tr: Words = {
   privacy: "Mikrofon yalnızca konuşurken açıktır.",
   connecting: "Bağlanıyor …",
   reconnecting: "Bir dakika, yeniden bağlanıyorum. Söyledikleriniz bende duruyor.",
+  busy: "Şu anda çok fazla soru var. Bir dakika lütfen.",
   away: "Bir dakika lütfen. Hemen döneceğim.",
   listening: "Dinliyorum",
   hearing: "Sizi duyuyorum",

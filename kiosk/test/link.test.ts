@@ -199,13 +199,16 @@ test("a gateway that restarts again and again is not hammered", () => {
   assert.equal(sockets.length, 1);
 });
 
-test("4429 waits longer", () => {
-  const { clock, sockets, socket } = setUp();
+test("4429 waits longer, and says why", () => {
+  const { clock, sockets, statuses, socket } = setUp();
   socket().hangUp(4429);
+  assert.deepEqual(statuses.at(-1), { kind: "offline", busy: true });
   clock.pass(5000);
   assert.equal(sockets.length, 1);
   clock.pass(5000);
   assert.equal(sockets.length, 2);
+  socket().hangUp(1006);
+  assert.deepEqual(statuses.at(-1), { kind: "offline", busy: false });
 });
 
 for (const [code, why] of [[4400, "malformed"], [4401, "token"], [4403, "kiosk"], [4409, "taken"]] as const) {

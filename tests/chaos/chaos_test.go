@@ -66,6 +66,24 @@ func (d *deployment) faults() []*fault {
 			},
 		})
 	}
+	for _, p := range d.processes {
+		if !strings.HasPrefix(p.name, "gateway") && !strings.HasPrefix(p.name, "worker") {
+			continue
+		}
+		var stays error
+		all = append(all, &fault{
+			name: "replace " + p.name, strike: func() { stays = p.leave() }, down: [2]time.Duration{0, 200 * time.Millisecond},
+			mend: func(ctx context.Context) error {
+				if stays != nil {
+					return stays
+				}
+				if err := p.start(); err != nil {
+					return err
+				}
+				return p.await(ctx)
+			},
+		})
+	}
 	for _, k := range d.links {
 		well := func(context.Context) error { k.set(well); return nil }
 		down := [2]time.Duration{200 * time.Millisecond, 3 * time.Second}
@@ -98,6 +116,22 @@ func TestNothingIsLostInShort(t *testing.T) {
 		t.Skip("half a minute of real time")
 	}
 	suffer(t, len(holds), forgiven, func(f *fault) bool { return slices.Contains(holds, f.name) })
+}
+
+// rolls names the faults of a rolling update in short: who holds the kiosks, who
+// speaks, and who decides.
+var rolls = []string{
+	"replace gateway-1",
+	"replace worker-tts",
+	"replace worker-conversation",
+}
+
+// TestARollingUpdateLosesNothing replaces parts while customers talk.
+func TestARollingUpdateLosesNothing(t *testing.T) {
+	if testing.Short() || *faults > 0 {
+		t.Skip("half a minute of real time")
+	}
+	suffer(t, len(rolls), forgiven, func(f *fault) bool { return slices.Contains(rolls, f.name) })
 }
 
 // suffer has customers talk while so many of the faults strike that are wanted,

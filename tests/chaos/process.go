@@ -66,6 +66,29 @@ func (p *process) kill() {
 	<-exited
 }
 
+// leaveWithin is how long a process may take to end when it is asked to.
+const leaveWithin = 30 * time.Second
+
+// leave asks it to end, as a rolling update does, and returns when it has gone.
+func (p *process) leave() error {
+	p.mu.Lock()
+	cmd, exited := p.cmd, p.exited
+	p.killed = true
+	p.mu.Unlock()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("ask %s to end: %w", p.name, err)
+	}
+	select {
+	case <-exited:
+	case <-time.After(leaveWithin):
+		return fmt.Errorf("%s has not ended within %s; see %s", p.name, leaveWithin, p.log)
+	}
+	if !cmd.ProcessState.Success() {
+		return fmt.Errorf("%s, asked to end, ended with %s; see %s", p.name, cmd.ProcessState, p.log)
+	}
+	return nil
+}
+
 // gone tells whether it has ended although nobody killed it.
 func (p *process) gone() bool {
 	p.mu.Lock()

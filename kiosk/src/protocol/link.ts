@@ -16,7 +16,7 @@ export interface Clock {
 /** Why a Link does not come back by itself. */
 export type Refusal = "token" | "kiosk" | "malformed" | "taken";
 
-export type Status = { kind: "connecting" } | { kind: "online" } | { kind: "offline" } | { kind: "refused"; why: Refusal; reason: string };
+export type Status = { kind: "connecting" } | { kind: "online" } | { kind: "offline"; busy: boolean } | { kind: "refused"; why: Refusal; reason: string };
 
 export interface LinkOptions {
   url: string;
@@ -43,6 +43,8 @@ const BACKOFF_FIRST = 250;
 const BACKOFF_MOST = 8_000;
 /** A connection shorter than this, in ms, does not earn a reconnect without a pause. */
 const MIN_STAY = 1_000;
+/** The close code of a gateway that takes no more, and the pause that it wants. */
+const TOO_MANY = 4429;
 const TOO_MANY_PAUSE = 5_000;
 /** Most numbered messages that wait for their acknowledgement; a customer cannot touch more in an outage. */
 export const MAX_UNACKNOWLEDGED = 32;
@@ -219,16 +221,16 @@ export class Link {
       this.o.onStatus({ kind: "refused", why, reason });
       return;
     }
-    this.o.onStatus({ kind: "offline" });
+    this.o.onStatus({ kind: "offline", busy: code === TOO_MANY });
     if (code === 1012) this.reconnect(this.atOnce());
-    else if (code === 4429) this.reconnect(TOO_MANY_PAUSE + this.backoff());
+    else if (code === TOO_MANY) this.reconnect(TOO_MANY_PAUSE + this.backoff());
     else this.reconnect(this.backoff());
   }
 
   /** The connection gives no sign of life: do not wait for its close. */
   private lost(): void {
     this.drop();
-    this.o.onStatus({ kind: "offline" });
+    this.o.onStatus({ kind: "offline", busy: false });
     this.reconnect(this.backoff());
   }
 
