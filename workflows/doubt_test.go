@@ -23,7 +23,7 @@ func TestASignalThatArrivesAgainChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		hold := func(doubts bool) (*rehearsal, any) {
-			r := &rehearsal{plan: *plan, seed: seed, dice: roll(seed, "customer"), delay: map[string]dice{}, doubts: doubts}
+			r := &rehearsal{plan: *plan, seed: seed, dice: roll(seed, "customer"), delay: map[string]dice{}, turns: map[string]int{}, doubts: doubts}
 			sum, err := r.hold()
 			if err != nil {
 				t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(r.story, "\n"))
