@@ -378,8 +378,8 @@ func (c *conversation) take(ctx workflow.Context, s Signal) {
 		c.SeenSpeech = s.Utterance
 		// Who begins anew, or goes on with an utterance, has finished those before.
 		c.Committed = max(c.Committed, cmp.Or(s.Continues, s.Utterance)-1)
-		place := c.Place
-		place.Gateway, place.Session = s.Gateway, s.Session
+		place := c.Place // or the one before it, which still delivers
+		place.Gateway, place.Session, place.Stay = s.Gateway, s.Session, s.Stay
 		c.speech(ctx, &Input{How: Spoken, Place: place, Utterance: s.Utterance, Over: s.Response, Pending: true}, s.Continues)
 	case Committed:
 		c.Committed = max(c.Committed, s.Utterance)

@@ -22,6 +22,7 @@ type point struct {
 	input    Input // that was answered
 	course   Course
 	question question
+	asked    *utterance // what a gateway is told to listen for
 }
 
 // errVoid says that what was answered is taken back.
@@ -39,7 +40,7 @@ func (c *conversation) remember(q *question, in *Input) {
 		c.latest = nil // what goes on with it goes on with the point
 	}
 	if in.How == Spoken {
-		c.point = &point{input: *in, course: c.Course.copy(), question: *q}
+		c.point = &point{input: *in, course: c.Course.copy(), question: *q, asked: c.asked}
 	}
 }
 
@@ -51,7 +52,7 @@ func (c *conversation) goBack() {
 		return
 	}
 	c.back = nil
-	c.Course, c.reopened = p.course, &p.question
+	c.Course, c.asked, c.reopened = p.course, p.asked, &p.question
 }
 
 // whole says whether a point's utterance is surely all that the customer says:

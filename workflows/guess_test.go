@@ -259,6 +259,22 @@ func TestAFailureOverAResponseThatWentOnIsForgotten(t *testing.T) {
 	wantLines(t, v.run(), hammersAnswered...)
 }
 
+// A gateway that the kiosk has just left still has what was said to it.
+func TestWhatTheLastGatewayHeardIsTranscribedThere(t *testing.T) {
+	v := hammerVisit(t)
+	v.at(4900*time.Millisecond, workflows.Signal{Kind: workflows.Joined, Gateway: "gw2:9000"})
+	v.pauses(5*time.Second, 1, "where are the hammers")
+	v.at(13*time.Second, workflows.Signal{Kind: workflows.SpeechStarted, Gateway: "gw2:9000", Utterance: 9})
+	v.transcript[9] = "no thanks"
+	wantLines(t, v.run(), hammersAnswered...)
+	if in := v.listened[0]; in.Place.Gateway != "gw:9000" {
+		t.Errorf("transcribed at %s, want at gw:9000, where it was said", in.Place.Gateway)
+	}
+	if got := v.afters("answer"); !slices.Equal(got, []int{0}) {
+		t.Errorf("the answer was spoken after %v; the gateway where it is spoken knows of no such utterance", got)
+	}
+}
+
 const holdPlan = `slots: {colour: {type: enum, values: [red, blue]}}
 vars: {ticket: string}
 start: ask
@@ -313,7 +329,7 @@ func TestNothingIsDoneThatCannotBeTakenBack(t *testing.T) {
 		v.call = func(activities.CallInput) (any, error) { return "A17", nil }
 		v.pauses(3*time.Second, 1, "the red one")
 		var called int
-		v.at(5*time.Second, workflows.Signal{Kind: workflows.Joined, Gateway: "gw2:9000", Session: "s2"})
+		v.at(5*time.Second, workflows.Signal{Kind: workflows.Joined, Gateway: "gw2:9000"})
 		v.env.RegisterDelayedCallback(func() { called = len(v.called) }, 5500*time.Millisecond)
 		v.wantOutcome(v.run(), "resolved")
 		if called != 1 {

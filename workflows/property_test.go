@@ -112,6 +112,7 @@ type rehearsal struct {
 	seq       int64
 	utterance int
 	session   int
+	gateway   int
 	gone      bool // the customer has left, or will do nothing more
 
 	// What the gateway knows of what was said, under mu.
@@ -124,14 +125,14 @@ type rehearsal struct {
 // An uttered is an utterance as its gateway knows it. Its transcript's confidence
 // tells it from all others.
 type uttered struct {
-	number, session, continues int
-	committed                  bool // the customer has said all of it
-	void                       bool // they have gone on with it, or what followed it joined it
-	heard                      bool // something of its answer
-	transcribed                bool // as words
-	aside                      bool // it may have been said over a response that only a hotword cuts
-	sure                       float64
-	joins, before              *uttered // which it was one answer with
+	number, session, gateway, continues int
+	committed                           bool // the customer has said all of it
+	void                                bool // they have gone on with it, or what followed it joined it
+	heard                               bool // something of its answer
+	transcribed                         bool // as words
+	aside                               bool // it may have been said over a response that only a hotword cuts
+	sure                                float64
+	joins, before                       *uttered // which it was one answer with
 }
 
 // hold lets the conversation run to its end, through all its runs.
@@ -305,7 +306,7 @@ func (r *rehearsal) waits() {
 }
 
 func (r *rehearsal) signal(s workflows.Signal) {
-	s.Gateway, s.Session = "gw:9000", fmt.Sprintf("s%d", r.session)
+	s.Gateway, s.Session = fmt.Sprintf("gw%d:9000", r.gateway), fmt.Sprintf("s%d", r.session)
 	r.env.SignalWorkflow(workflows.KioskSignal, s)
 	if r.doubts {
 		r.env.SignalWorkflow(workflows.KioskSignal, s)
@@ -341,19 +342,24 @@ func (r *rehearsal) act() {
 		r.env.SignalWorkflow(workflows.EventSignal, workflows.Event{Name: r.pick("called", "ready", "other"), Data: map[string]any{"desk": 3}})
 	case n < 84:
 		r.staff()
-	case n < 86:
-		r.session++
-		r.seq, r.utterance = 0, 0
+	case n < 87:
+		if r.chance(50) {
+			r.session++
+			r.seq, r.utterance = 0, 0
+		} else {
+			r.gateway++
+			r.utterance += 100 // a gateway counts on where no other can have come to
+		}
 		r.tell("kiosk comes back")
 		r.join()
-	case n < 88:
+	case n < 89:
 		r.tell("customer leaves")
 		r.signal(workflows.Signal{Kind: workflows.Left, Seq: r.seq})
 		r.gone = true
-	case n < 90:
+	case n < 91:
 		r.tell("customer falls silent for good")
 		r.gone = true
-	case n < 92:
+	case n < 93:
 		r.env.SetContinueAsNewSuggested(true)
 	}
 	r.env.RegisterDelayedCallback(r.act, time.Duration(50+r.IntN(8000))*time.Millisecond)
@@ -364,7 +370,7 @@ func (r *rehearsal) act() {
 func (r *rehearsal) speak() {
 	r.utterance++
 	r.seq++
-	u := &uttered{number: r.utterance, session: r.session, sure: r.Float64(), aside: r.hotwords}
+	u := &uttered{number: r.utterance, session: r.session, gateway: r.gateway, sure: r.Float64(), aside: r.hotwords}
 	r.mu.Lock()
 	if last := r.last(); last != nil && last.number == u.number-1 && !last.committed {
 		u.continues, u.before, last.void = last.number, last, true
@@ -377,18 +383,18 @@ func (r *rehearsal) speak() {
 	r.env.RegisterDelayedCallback(func() { r.commit(u) }, time.Duration(100+r.IntN(4000))*time.Millisecond)
 	if r.chance(50) {
 		r.env.RegisterDelayedCallback(func() {
-			if !r.gone && u.session == r.session && u.number == r.utterance {
+			if !r.gone && r.here(u) && u.number == r.utterance {
 				r.speak()
 			}
 		}, time.Duration(50+r.IntN(5000))*time.Millisecond)
 	}
 }
 
-// commit says that an utterance was all, unless it was not. One of a session that
-// is over, nobody asks about.
+// commit says that an utterance was all, unless it was not. Of one that was heard
+// elsewhere nobody knows.
 func (r *rehearsal) commit(u *uttered) {
 	r.mu.Lock()
-	over := u.void || u.session != r.session
+	over := u.void || !r.here(u)
 	if !over {
 		u.committed = true
 		r.turns["committed"]++
@@ -400,18 +406,21 @@ func (r *rehearsal) commit(u *uttered) {
 	}
 }
 
-// last is the utterance of this session that began last.
+// last is the utterance that this gateway heard last.
 func (r *rehearsal) last() *uttered {
-	if n := len(r.said); n > 0 && r.said[n-1].session == r.session {
+	if n := len(r.said); n > 0 && r.here(r.said[n-1]) {
 		return r.said[n-1]
 	}
 	return nil
 }
 
-// uttered finds an utterance of this session.
+// here says whether an utterance was heard where the kiosk is now.
+func (r *rehearsal) here(u *uttered) bool { return u.session == r.session && u.gateway == r.gateway }
+
+// uttered finds an utterance that this gateway has heard.
 func (r *rehearsal) uttered(number int) *uttered {
 	for _, u := range r.said {
-		if u.session == r.session && u.number == number {
+		if r.here(u) && u.number == number {
 			return u
 		}
 	}
@@ -423,8 +432,8 @@ func (r *rehearsal) verdict(out *activities.TranscribeResult, in activities.Tran
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	u := r.uttered(in.Utterance)
-	if in.Place.Session != fmt.Sprintf("s%d", r.session) || u == nil {
-		out.Text, out.NoSpeech = "", true // the session has gone
+	if u == nil {
+		out.Text, out.NoSpeech = "", true // the kiosk has gone elsewhere with its audio
 		return
 	}
 	out.Confidence, out.Open, out.NoSpeech = u.sure, !u.committed, out.Text == ""
