@@ -175,6 +175,20 @@ func TestAModelThatIsLateEndsTheSilence(t *testing.T) {
 	})
 }
 
+func TestANoiseIsNoTurnToLearnFrom(t *testing.T) {
+	inTalk(t, endpointed("learned"), func(t *testing.T, r *room) {
+		r.s.endpointer.Resumed(700 * time.Millisecond)
+		before := r.s.endpointing(nil).EndSilence
+		r.mic(true, 300*time.Millisecond)
+		r.mic(false, 240*time.Millisecond)
+		r.understood("")
+		r.silence()
+		if after := r.s.endpointing(nil).EndSilence; after != before {
+			t.Errorf("a turn ends after %s, before the noise after %s", after, before)
+		}
+	})
+}
+
 func TestPausesAreForgottenWithTheCustomer(t *testing.T) {
 	inTalk(t, endpointed("learned"), func(t *testing.T, r *room) {
 		r.s.endpointer.Resumed(time.Second)

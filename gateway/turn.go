@@ -106,13 +106,6 @@ func (s *session) commit(how string, now time.Time) {
 	if u.aside {
 		return
 	}
-	if s.ear != nil {
-		u.until = s.ear.frames - int(s.silence()/vad.Frame)
-	}
-	s.endpointer.Committed()
-	if how == "silence" {
-		s.g.meters.endpointing.WithLabelValues(string(s.turnRule().Mode)).Observe(s.silence().Seconds())
-	}
 	if u.paused {
 		s.g.meters.guesses.WithLabelValues("kept").Inc()
 	}
@@ -121,6 +114,13 @@ func (s *session) commit(how string, now time.Time) {
 	if u.ignored() {
 		s.afterNothing(u)
 		return
+	}
+	if s.ear != nil {
+		u.until = s.ear.frames - int(s.silence()/vad.Frame)
+	}
+	s.endpointer.Committed()
+	if how == "silence" {
+		s.g.meters.endpointing.WithLabelValues(string(s.turnRule().Mode)).Observe(s.silence().Seconds())
 	}
 	u.asked, s.askedAt = s.askedAt, now.Add(-s.silence())
 	if u.caption != nil {
@@ -254,8 +254,9 @@ func (s *session) understand(t *media.Transcript, now time.Time) *media.Verdict 
 
 // cutOff notes that a turn was taken for complete, and the customer went on.
 func (s *session) cutOff(before, u *utterance) {
-	s.endpointer.CutOff(time.Duration(u.first-before.until) * vad.Frame)
-	s.g.meters.cutOffs.WithLabelValues(string(s.turnRule().Mode)).Inc()
+	if s.endpointer.CutOff(time.Duration(u.first-before.until) * vad.Frame) {
+		s.g.meters.cutOffs.WithLabelValues(string(s.turnRule().Mode)).Inc()
+	}
 }
 
 // judge takes how likely it is that the turn is complete, from a model that has

@@ -3,7 +3,9 @@ package gateway
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -648,4 +650,75 @@ func TestWhoLeavesIsToldNothingMore(t *testing.T) {
 		}
 		r.expectSignals(workflows.SpeechStarted, workflows.Left)
 	})
+}
+
+// Whatever a customer does, and whatever becomes of its transcripts, the room
+// comes to rest: every response ends, nothing is held, and nothing was begun that
+// answers a guess.
+func TestEveryTurnComesToAnEnd(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			inTalk(t, guessing, func(t *testing.T, r *room) {
+				random := rand.New(rand.NewPCG(seed, 1))
+				texts := []string{"", "mhm", "where are the hammers", "stop that please"}
+				transcribed, number := r.s.spoken, uint32(1)
+				transcribe := func() {
+					for ; transcribed < r.s.spoken; transcribed++ {
+						if h, err := r.s.hearUtterance(transcribed+1, 0); err != nil || !h.ended {
+							return
+						}
+						if random.IntN(5) == 0 {
+							continue // the recogniser fails
+						}
+						text := texts[random.IntN(len(texts))]
+						v := r.s.understand(&media.Transcript{Utterance: transcribed + 1, Text: text}, time.Now())
+						if v.Ignored == "" && text != "" && random.IntN(4) > 0 && !r.s.unwanted(transcribed+1) {
+							number++
+							r.guess(number, transcribed+1, "In aisle four.", "Over there.")
+						}
+					}
+				}
+				for range 40 {
+					switch random.IntN(8) {
+					case 0, 1, 2:
+						r.mic(true, time.Duration(random.IntN(40))*vad.Frame)
+					case 3, 4:
+						r.mic(false, time.Duration(random.IntN(40))*vad.Frame)
+					case 5:
+						transcribe()
+					case 6:
+						number++
+						r.speak(number, []string{"speech", "none", "hotword"}[random.IntN(3)], "We close at eight.")
+					case 7:
+						if random.IntN(2) == 0 {
+							r.take(wire.SendText{Content: "hello"})
+						} else {
+							number++
+							r.ask(number, guessing)
+						}
+					}
+					r.s.mu.Lock()
+					if c := r.s.current; c != nil && c.after != 0 && !r.s.utterance(c.after).committed {
+						t.Errorf("response %d is heard before utterance %d is committed", c.number, c.after)
+					}
+					r.s.mu.Unlock()
+				}
+				for range 8 { // the customer has gone, and the answers are played out
+					r.mic(false, time.Second)
+					transcribe()
+				}
+				r.mic(false, time.Minute)
+				r.s.mu.Lock()
+				defer r.s.mu.Unlock()
+				for _, x := range r.s.responses {
+					if !x.over {
+						t.Errorf("response %d never ends (held %t, begun %t)", x.number, x.held, x.begun)
+					}
+				}
+				if r.s.open != nil || r.s.current != nil || r.s.awaiting() {
+					t.Errorf("still open %t, being said %t, awaited %t", r.s.open != nil, r.s.current != nil, r.s.awaiting())
+				}
+			})
+		})
+	}
 }

@@ -244,7 +244,8 @@ type Transcript struct {
 	Confidence float64                `protobuf:"fixed64,4,opt,name=confidence,proto3" json:"confidence,omitempty"`
 	Language   string                 `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
 	// How likely it is that the customer has said all, 0..1, as a turn-completion
-	// model judges it. Absent: none was asked.
+	// model judges the pause. A message with it tells only that, and its verdict is
+	// empty: the words come in one of their own, and neither waits for the other.
 	Complete      *float64 `protobuf:"fixed64,6,opt,name=complete,proto3,oneof" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

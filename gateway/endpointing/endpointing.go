@@ -71,12 +71,13 @@ func (e *Endpointer) Resumed(silence time.Duration) {
 }
 
 // CutOff tells that the turn before had been taken for complete after a silence,
-// but was not: the turn at hand goes on with it.
-func (e *Endpointer) CutOff(silence time.Duration) { e.learn(silence) }
+// but was not: the turn at hand goes on with it. It reports whether the silence
+// was a pause; after a longer one the customer has not gone on, but come back.
+func (e *Endpointer) CutOff(silence time.Duration) bool { return e.learn(silence) }
 
-func (e *Endpointer) learn(silence time.Duration) {
+func (e *Endpointer) learn(silence time.Duration) bool {
 	if silence < shortest || silence > longest {
-		return
+		return false
 	}
 	e.paused = true
 	if e.mean == 0 {
@@ -86,6 +87,7 @@ func (e *Endpointer) learn(silence time.Duration) {
 		e.mean += part(weight, silence-e.mean)
 	}
 	e.deviation = max(e.deviation, part(steady, e.mean))
+	return true
 }
 
 // Judged tells how likely it is, 0..1, that the turn is complete, as a model
