@@ -221,7 +221,7 @@ func (k *kiosk) hear(now time.Time) (pcm [frameSamples]int16, ended []func(), op
 	if p := k.current; p != nil && k.echo > 0 && p.playing() {
 		from := p.position(began)
 		for i := range pcm {
-			if at := (from + i) * 2; at+1 < len(p.pcm) && from+i < p.have {
+			if at := (from + i) * 2; at >= 0 && at+1 < len(p.pcm) && from+i < p.have {
 				pcm[i] = int16(k.echo*float64(int16(binary.LittleEndian.Uint16(p.pcm[at:])))) &^ (marks - 1)
 			}
 		}

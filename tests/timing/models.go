@@ -1,6 +1,7 @@
 package timing
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -49,6 +51,7 @@ type Answer struct {
 }
 
 const (
+	turnPath  = "/turn"
 	voiceRate = 16000 // Hz, of the kiosk's voice
 	letter    = 60 * time.Millisecond
 )
@@ -97,6 +100,7 @@ func (m *models) handler() http.Handler {
 	mux.HandleFunc("POST /v1/audio/transcriptions", m.transcribe)
 	mux.HandleFunc("POST /v1/audio/speech", m.speak)
 	mux.HandleFunc("POST /v1/chat/completions", m.chat)
+	mux.HandleFunc("POST "+turnPath, m.turn)
 	return mux
 }
 
@@ -155,6 +159,29 @@ func (m *models) transcribe(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(answer) //nolint:errcheck // the client's affair
+}
+
+// turn judges whether the customer has said all, by what they have said.
+func (m *models) turn(w http.ResponseWriter, r *http.Request) {
+	b, err := io.ReadAll(r.Body)
+	_, samples, found := bytes.Cut(b, []byte("\n")) // behind the header of an NPY file
+	if err != nil || !found {
+		http.Error(w, "no array", http.StatusBadRequest)
+		return
+	}
+	var heard recognised
+	pcm := make([]byte, 0, len(samples)/2)
+	for ; len(samples) >= 4; samples = samples[4:] {
+		v := math.Float32frombits(binary.LittleEndian.Uint32(samples))
+		pcm = binary.LittleEndian.AppendUint16(pcm, uint16(int16(v*32768)))
+	}
+	heard.add(pcm)
+	text := m.phrases.text(&heard)
+	if !wait(r.Context(), m.TurnAfter) {
+		return
+	}
+	m.note(laneSTT, kindJudged, fmt.Sprintf("%s %.2f", text, m.Turn[text]))
+	json.NewEncoder(w).Encode(map[string]any{"prediction": 1, "probability": m.Turn[text]}) //nolint:errcheck // the client's affair
 }
 
 func (m *models) chat(w http.ResponseWriter, r *http.Request) {
@@ -291,15 +318,25 @@ func wavHeader(rate int) []byte {
 	return b
 }
 
-// kioskVoice is what the kiosk's voice sounds like: a tone that swells and fades
-// as syllables do, in PCM16 at voiceRate.
+// kioskVoice is what the kiosk's voice sounds like, in PCM16 at voiceRate:
+// syllables of changing length, pitch, loudness and colour, with gaps between
+// them, always the same.
 func kioskVoice(d time.Duration) []byte {
+	random := rand.New(rand.NewPCG(1, 2))
+	between := func(a, b float64) float64 { return a + (b-a)*random.Float64() }
 	pcm := make([]byte, int(d.Seconds()*voiceRate)*2)
-	for i := range len(pcm) / 2 {
-		t := float64(i) / voiceRate
-		loud := 0.55 + 0.45*math.Sin(2*math.Pi*3.7*t+2*math.Sin(2*math.Pi*0.9*t))
-		v := 9000 * loud * (math.Sin(2*math.Pi*190*t) + 0.5*math.Sin(2*math.Pi*380*t))
-		binary.LittleEndian.PutUint16(pcm[i*2:], uint16(int16(v)))
+	for at := 0; at < len(pcm)/2; {
+		length := int(between(0.09, 0.26) * voiceRate)
+		pitch, loud, formant, hiss := between(150, 240), between(2000, 9000), between(300, 2600), between(0, 0.5)
+		for i := range length {
+			if (at+i)*2 >= len(pcm) {
+				break
+			}
+			t, swell := float64(i)/voiceRate, math.Sin(math.Pi*float64(i)/float64(length))
+			v := math.Sin(2*math.Pi*pitch*t) + 0.7*math.Sin(2*math.Pi*math.Round(formant/pitch)*pitch*t) + hiss*(random.Float64()-0.5)
+			binary.LittleEndian.PutUint16(pcm[(at+i)*2:], uint16(int16(loud*swell*v)))
+		}
+		at += length + int(between(0.01, 0.12)*voiceRate)
 	}
 	return pcm
 }

@@ -69,8 +69,8 @@ type Act struct {
 	Types   string `yaml:"types"`
 	Touches string `yaml:"touches"`
 	// Does is one of hush, leave, away (Temporal is, for so long), lost (the kiosk
-	// is, for so long), moved (to another gateway, for so long offline before),
-	// second (another connection takes the kiosk).
+	// is, for so long), moved (to another gateway, for so long offline before), dies
+	// (its gateway does, the same), second (another connection takes the kiosk).
 	Does string `yaml:"does"`
 }
 
@@ -98,6 +98,7 @@ const (
 	kindEnded       = "ended"
 	kindClosed      = "closed"
 	kindFault       = "fault"
+	kindJudged      = "judged"   // whether the turn is complete
 	kindAsked       = "asked"    // the model is
 	kindKnows       = "knows"    // and this has been said before
 	kindAborted     = "aborted"  // nobody wants its answer any more
@@ -247,7 +248,9 @@ func (s *stage) play(t *testing.T, plan flow.Plan) []workflows.Line {
 	defer gateways.Close()
 	way := s.network.client()
 	defer way.CloseIdleConnections()
-	s.temporal = &stubTemporal{activities: s.work(t, gateways, way), log: s.log, ended: s.activityEnded}
+	work, done := s.work(t, gateways, way)
+	defer done()
+	s.temporal = &stubTemporal{activities: work, log: s.log, ended: s.activityEnded}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var tasks sync.WaitGroup
@@ -338,15 +341,16 @@ func (s *stage) gateway(t *testing.T, n int, plan flow.Plan) *gateway.Gateway {
 	return g
 }
 
-// work is what the workers do: the real activities, asking the stub servers.
-func (s *stage) work(t *testing.T, gateways *media.Client, way *http.Client) map[string]any {
+// work is what the workers do: the real activities, asking the stub servers. done
+// waits for what they leave behind.
+func (s *stage) work(t *testing.T, gateways *media.Client, way *http.Client) (work map[string]any, done func()) {
 	must := func(err error) {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	url := "http://" + modelServer
-	hears, err := stt.New(stt.Config{BaseURL: url, Model: "stub", HTTP: way}, gateways, s.log)
+	hears, err := stt.New(stt.Config{BaseURL: url, TurnURL: url + turnPath, Model: "stub", HTTP: way}, gateways, s.log)
 	must(err)
 	speaks, err := tts.New(tts.Config{BaseURL: url, Model: "stub", HTTP: way}, gateways, s.log)
 	must(err)
@@ -354,7 +358,7 @@ func (s *stage) work(t *testing.T, gateways *media.Client, way *http.Client) map
 	must(err)
 	thinks := llm.New(model, gateways, s.log)
 	searches := &retrieval.Activity{Index: stubIndex{models: s.models}}
-	return map[string]any{
+	work = map[string]any{
 		activities.Transcribe: hears.Transcribe,
 		activities.Retrieve:   searches.Retrieve,
 		activities.Generate:   thinks.Generate,
@@ -362,6 +366,7 @@ func (s *stage) work(t *testing.T, gateways *media.Client, way *http.Client) map
 		activities.Perform:    avatar.New(gateways, s.log).Perform,
 		activities.Call:       s.call,
 	}
+	return work, func() { must(hears.Close()) }
 }
 
 // call stands in for the store's services.
@@ -431,6 +436,7 @@ func (s *stage) does(ctx context.Context, t *testing.T, a Act) {
 			}
 		}
 	}
+	http, media := gatewayAt(1)
 	switch a.Does {
 	case "hush":
 		s.kiosk.client("interrupt")
@@ -446,10 +452,15 @@ func (s *stage) does(ctx context.Context, t *testing.T, a Act) {
 	case "moved":
 		s.kiosk.lose()
 		back(2)
+	case "dies":
+		for _, address := range []string{http, media} {
+			s.network.cut(address)
+		}
+		s.kiosk.lose()
+		back(2)
 	case "second":
 		other := &kiosk{network: s.network, token: s.token, note: func(string, string, string) {}, responses: map[int]*playback{}}
-		address, _ := gatewayAt(1)
-		if err := other.connect(ctx, address); err != nil {
+		if err := other.connect(ctx, http); err != nil {
 			t.Error(err)
 			return
 		}

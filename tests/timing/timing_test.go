@@ -46,6 +46,9 @@ func TestTurnTaking(t *testing.T) {
 					t.Skip("PENDING ", sc.Pending)
 				}
 				p := sc.Run(t)
+				if testing.Verbose() {
+					t.Logf("%s\n\n%s", sc.About, Picture(p.Events))
+				}
 				if faults := sc.Check(p); len(faults) > 0 {
 					t.Errorf("%s\n\n%s\n\n%s\n%s", sc.About, strings.Join(faults, "\n"), Picture(p.Events), p.Log)
 				}
