@@ -43,7 +43,6 @@ import (
 type Scenario struct {
 	Name     string        `yaml:"name"`
 	About    string        `yaml:"about"`
-	Pending  string        `yaml:"pending"`  // why it does not hold yet, and who mends it
 	Listen   string        `yaml:"listen"`   // of the flow, in its own words: "{end_silence: 500ms}"
 	BargeIn  string        `yaml:"barge_in"` // the same
 	Answer   string        `yaml:"answer"`   // step of the answer, the same; default: generate

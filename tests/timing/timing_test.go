@@ -42,9 +42,6 @@ func TestTurnTaking(t *testing.T) {
 	for file, all := range scenarios(t) {
 		for _, sc := range all {
 			t.Run(file+"/"+sc.Name, func(t *testing.T) {
-				if sc.Pending != "" {
-					t.Skip("PENDING ", sc.Pending)
-				}
 				p := sc.Run(t)
 				if testing.Verbose() {
 					t.Logf("%s\n\n%s", sc.About, Picture(p.Events))
