@@ -46,6 +46,7 @@ type input struct {
 	at    time.Time
 	acked time.Time // when the kiosk was told that it has arrived; zero: never
 	done  time.Time // when the whole answer was heard; zero: never
+	cut   bool      // they spoke on before the kiosk had asked what else it may be
 }
 
 // A heard is a sentence that came out of the loudspeaker.
@@ -86,7 +87,8 @@ type sentence struct {
 type customer struct {
 	kiosk, url, token string
 	rng               *rand.Rand // of talk
-	voice             []byte     // what they say aloud now and then; nil: they only type
+	voices            [][]byte   // what they say aloud now and then, in turn; none: they only type
+	hasty             bool       // now and then they do not wait for the kiosk to end
 	told              func(kiosk, what string)
 	reports           chan map[string]any // of the played position, to be sent
 
@@ -109,6 +111,7 @@ type customer struct {
 	stopped  int // utterances of which the kiosk has shown the end
 	over     int // conversations that have ended
 	tracks   []*track
+	turns    map[int]int // in which each response was begun
 	position struct{ response, ms int }
 	reported time.Time
 	speech   []byte // what the microphone still has to say
@@ -134,7 +137,7 @@ func (c *customer) run(ctx context.Context, leave <-chan struct{}) {
 	wg.Go(func() { c.connected(ctx) })
 	wg.Go(func() { c.listen(ctx) })
 	wg.Go(func() { c.report(ctx) })
-	if c.voice != nil {
+	if len(c.voices) > 0 {
 		wg.Go(func() { c.speak(ctx) })
 	}
 	c.talk(ctx, leave)
@@ -171,9 +174,12 @@ func (c *customer) ask(ctx context.Context) {
 	turn, over := c.turn, c.over
 	c.mu.Unlock()
 	in := &input{turn: turn}
-	if c.voice == nil || turn%2 == 0 || !c.askAloud(ctx, in) {
+	if len(c.voices) == 0 || turn%2 == 0 || !c.askAloud(ctx, in) {
 		in = &input{turn: turn, text: fmt.Sprintf("where are the hammers, number %d", turn)}
 		c.say("send-text", map[string]any{"content": in.text}, in)
+	}
+	if c.hasty && turn%3 == 1 && c.wait(ctx, patience, func() bool { return c.over > over || c.asks(turn) }) && c.interrupts(in) {
+		return
 	}
 	// They are answered, or asked to say it again, when the kiosk listens.
 	c.wait(ctx, patience, func() bool {
@@ -192,6 +198,33 @@ func (c *customer) ask(ctx context.Context) {
 	}
 }
 
+// asks tells whether the kiosk is asking what else it may be, at the end of a
+// turn; the lock is held.
+func (c *customer) asks(turn int) bool {
+	if len(c.tracks) == 0 || c.turns[c.tracks[0].response] != turn {
+		return false
+	}
+	t := c.tracks[0]
+	for _, s := range t.sentence {
+		if strings.TrimSpace(s.text) == lastWords && t.rate > 0 && t.cursor*1000/t.rate > s.atMs+200 {
+			return true
+		}
+	}
+	return false
+}
+
+// interrupts ends a turn in the middle of the kiosk's question, unless that was
+// not reached.
+func (c *customer) interrupts(in *input) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.asks(in.turn) {
+		return false
+	}
+	in.cut, in.done = true, time.Now()
+	return true
+}
+
 // askAloud speaks, and tells whether the kiosk showed that it has heard a
 // question. A customer who is not heard types.
 func (c *customer) askAloud(ctx context.Context, in *input) bool {
@@ -199,7 +232,7 @@ func (c *customer) askAloud(ctx context.Context, in *input) bool {
 	in.at = time.Now()
 	c.inputs = append(c.inputs, in)
 	stopped := c.stopped
-	c.speech = slices.Clone(c.voice)
+	c.speech = slices.Clone(c.voices[in.turn/2%len(c.voices)])
 	c.mu.Unlock()
 	c.wait(ctx, patience, func() bool { return len(c.speech) == 0 })
 	if !c.wait(ctx, unheard, func() bool { return c.stopped > stopped }) {
@@ -504,6 +537,7 @@ func (c *customer) take(kind int, b []byte) error {
 			c.finish(c.tracks[0])
 		}
 		c.position.response, c.position.ms = 0, 0
+		clear(c.turns)
 		c.over++
 		c.state, c.ears = "idle", false
 		c.told(c.kiosk, "was told that the conversation had ended: "+d.Outcome)
@@ -541,6 +575,9 @@ func (c *customer) open(response, rate int) {
 	}
 	for _, t := range c.tracks {
 		t.complete = true
+	}
+	if _, again := c.turns[response]; !again {
+		c.turns[response] = c.turn
 	}
 	c.tracks = append(c.tracks, &track{response: response, rate: rate, start: -1, sentence: map[int]sentence{}})
 }
@@ -651,7 +688,7 @@ func (c *customer) finish(t *track) {
 			continue
 		}
 		c.heard = append(c.heard, heard{
-			turn: c.turn, response: t.response, text: strings.TrimSpace(s.text),
+			turn: c.turns[t.response], response: t.response, text: strings.TrimSpace(s.text),
 			share: float64(min(cursor, end)-from) / float64(end-s.atMs), at: t.began.Add(time.Duration(s.atMs) * time.Millisecond),
 		})
 	}

@@ -31,7 +31,7 @@ const store = "chaos"
 // of its own.
 var pools = []activities.Pool{
 	activities.PoolConversation, activities.PoolSTT, activities.PoolRetrieval,
-	activities.PoolLLM, activities.PoolTTS, activities.PoolAvatar,
+	activities.PoolLLM, activities.PoolTTS, activities.PoolAvatar, activities.PoolAction,
 }
 
 const gateways = 2
@@ -49,12 +49,13 @@ type deployment struct {
 	links     []*link
 	kiosks    *link // to the gateways
 	temporal  client.Client
+	shop      *shop
 }
 
 // deploy starts everything and ends it with the test.
 func deploy(t testing.TB) *deployment {
 	t.Helper()
-	d := &deployment{}
+	d := &deployment{shop: openShop(t)}
 	logs := t.ArtifactDir()
 	folder := filepath.Join(system.Root(t), "tests", "chaos", "testdata", "store")
 	address := func() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(system.FreePort(t))) }
@@ -140,6 +141,9 @@ func deploy(t testing.TB) *deployment {
 			"--temporal", connect(name+" to temporal", at).addr(), "--ollama", "", "--llm", "extractive", "--embed", "none"}
 		if pool == activities.PoolSTT || pool == activities.PoolTTS {
 			args = append(args, "--speech", "http://"+connect(name+" to speech", speechAt).addr())
+		}
+		if pool == activities.PoolAction {
+			args = append(args, "--action-url", "shop=http://"+connect(name+" to the shop", d.shop.server.Listener.Addr().String()).addr())
 		}
 		p := parley(name, args...)
 		p.up, p.metrics = answers("http://"+listen+"/ready"), "http://"+listen+"/metrics"
