@@ -1,0 +1,198 @@
+package bench
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/praesenz/parley/tests/load"
+	"github.com/praesenz/parley/tests/stub"
+	"github.com/praesenz/parley/tests/system"
+	"github.com/praesenz/parley/workflows"
+)
+
+var (
+	kiosks = flag.String("kiosks", "20,40,60,80,100,120", "how many kiosks talk, one measurement each")
+	hold   = flag.Duration("hold", 40*time.Second, "how long each number of kiosks is measured")
+	ears   = flag.Bool("ears", false, "the gateway detects the end of speech, after the flow's end_silence")
+)
+
+const (
+	every  = 10 * time.Second // from one question of a kiosk to its next
+	answer = "Hammers are in aisle four."
+)
+
+// loaded starts the system with a store of n kiosks and stub models.
+func loaded(t *testing.T, n int, args ...string) (*system.System, *stub.Server, []string) {
+	t.Helper()
+	models, err := stub.Start(stub.Config{FirstToken: firstToken, FirstAudio: firstAudio, Timing: true, Answer: answer, Unrecorded: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { models.Close() })
+	folder := load.Store(t, filepath.Join(system.Root(t), "examples", "hardware-store"), "help", n)
+	sys := system.Start(t, append([]string{"--store", folder, "--speech", models.URL, "--llm", "openai", "--llm-url", models.URL, "--llm-model", "stub"}, args...)...)
+	var names []string
+	for name := range sys.Tokens {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	tokens := make([]string, n)
+	for i := range tokens {
+		tokens[i] = sys.Tokens[names[i]]
+	}
+	return sys, models, tokens
+}
+
+// processes of a system, and this one, which holds the kiosks and the models.
+func processes(t *testing.T, sys *system.System) []load.Process {
+	t.Helper()
+	all := []load.Process{{Name: "parley", Pid: sys.Pid()}}
+	children, err := load.Children(sys.Pid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range children {
+		if p.Name == "temporal" {
+			all = append(all, p)
+		}
+	}
+	return append(all, load.Process{Name: "kiosks", Pid: os.Getpid()})
+}
+
+func usages(t *testing.T, all []load.Process) []load.Usage {
+	t.Helper()
+	used := make([]load.Usage, len(all))
+	for i, p := range all {
+		u, err := p.Usage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		used[i] = u
+	}
+	return used
+}
+
+func TestBenchCapacity(t *testing.T) {
+	if !*run {
+		t.Skip("a benchmark; run `make bench`")
+	}
+	var levels []int
+	for _, s := range strings.Split(*kiosks, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			t.Fatalf("-kiosks: %q is not a number of kiosks", s)
+		}
+		levels = append(levels, n)
+	}
+	slices.Sort(levels)
+	sys, _, tokens := loaded(t, levels[len(levels)-1])
+	all := processes(t, sys)
+
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 2, 0, 2, ' ', 0)
+	fmt.Fprint(w, "kiosks, one turn per 10 s each\tturns\tfaults\tadded p50\tp95\tmax")
+	for _, p := range all {
+		fmt.Fprintf(w, "\t%s ms/turn", p.Name)
+	}
+	fmt.Fprintln(w, "\tcores\tMB parley, temporal")
+	talking := 0
+	var floors []*load.Floor
+	for _, n := range levels {
+		f, err := load.Open(t.Context(), load.Config{URL: sys.Kiosk, Tokens: tokens[talking:n], Every: every, Ears: *ears, Want: answer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		floors = append(floors, f)
+		talking = n
+		time.Sleep(every) // each kiosk's first turn fills caches
+		took(floors)
+		began, before := time.Now(), usages(t, all)
+		time.Sleep(*hold)
+		lasted, after := time.Since(began), usages(t, all)
+		turns, faults := took(floors)
+		for i := range turns {
+			turns[i] -= firstToken + firstAudio
+			if *ears {
+				turns[i] -= 500 * time.Millisecond // the flow's end_silence
+			}
+		}
+		ms := func(q float64) float64 { return float64(load.Quantile(turns, q).Microseconds()) / 1000 }
+		fmt.Fprintf(w, "%d\t%d\t%d\t%.0f ms\t%.0f ms\t%.0f ms", n, len(turns), len(faults), ms(0.5), ms(0.95), ms(1))
+		cores := 0.0
+		for i := range all {
+			used := after[i].CPU - before[i].CPU
+			cores += used.Seconds() / lasted.Seconds()
+			fmt.Fprintf(w, "\t%.1f", float64(used.Milliseconds())/float64(max(1, len(turns))))
+		}
+		fmt.Fprintf(w, "\t%.2f\t%d, %d\n", cores, after[0].Memory>>20, after[1].Memory>>20)
+		for _, err := range faults[:min(3, len(faults))] {
+			t.Logf("%d kiosks: %v", n, err)
+		}
+	}
+	w.Flush()
+	fmt.Fprintf(os.Stdout, "\n%s\n%s\n", out.String(), eventsPerTurn(t, sys))
+}
+
+func took(floors []*load.Floor) (turns []time.Duration, faults []error) {
+	for _, f := range floors {
+		t, e := f.Take()
+		turns, faults = append(turns, t...), append(faults, e...)
+	}
+	slices.Sort(turns)
+	return turns, faults
+}
+
+// eventsPerTurn counts what one kiosk's turns have written into the history.
+func eventsPerTurn(t *testing.T, sys *system.System) string {
+	c := sys.Client(t)
+	history := c.GetWorkflowHistory(t.Context(), workflows.ConversationID(sys.Store, "k0000"), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	counts, total, bytes := map[string]int{}, 0, 0
+	for history.HasNext() {
+		e, err := history.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts[e.EventType.String()]++
+		total++
+		bytes += e.Size()
+	}
+	turns, err := status(t.Context(), c, sys)
+	if err != nil || turns == 0 {
+		return fmt.Sprintf("no history to count: %v", err)
+	}
+	var names []string
+	for name := range counts {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return counts[b] - counts[a] })
+	var out strings.Builder
+	fmt.Fprintf(&out, "History of a conversation: %.1f events and %.1f KB a turn", float64(total)/float64(turns), float64(bytes)/1024/float64(turns))
+	for _, name := range names {
+		fmt.Fprintf(&out, "\n  %5.1f %s", float64(counts[name])/float64(turns), name)
+	}
+	return out.String()
+}
+
+// status asks a conversation how many turns it had.
+func status(ctx context.Context, c client.Client, sys *system.System) (int, error) {
+	v, err := c.QueryWorkflow(ctx, workflows.ConversationID(sys.Store, "k0000"), "", workflows.StatusQuery)
+	if err != nil {
+		return 0, err
+	}
+	var s workflows.Status
+	err = v.Get(&s)
+	return s.Turns, err
+}
