@@ -1,11 +1,16 @@
 package bench
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,11 +30,11 @@ import (
 var (
 	kiosks = flag.String("kiosks", "20,40,60,80,100,120", "how many kiosks talk, one measurement each")
 	hold   = flag.Duration("hold", 40*time.Second, "how long each number of kiosks is measured")
+	every  = flag.Duration("every", 10*time.Second, "from one question of a kiosk to its next")
 	ears   = flag.Bool("ears", false, "the gateway detects the end of speech, after the flow's end_silence")
 )
 
 const (
-	every  = 10 * time.Second // from one question of a kiosk to its next
 	answer = "Hammers are in aisle four."
 )
 
@@ -107,19 +112,20 @@ func TestBenchCapacity(t *testing.T) {
 		fmt.Fprintf(w, "\t%s ms/turn", p.Name)
 	}
 	fmt.Fprintln(w, "\tcores\tMB parley, temporal")
-	talking := 0
+	talking, answered := 0, 0
+	var made map[string]int // calls of Temporal's API at the last number of kiosks
 	var floors []*load.Floor
 	for _, n := range levels {
-		f, err := load.Open(t.Context(), load.Config{URL: sys.Kiosk, Tokens: tokens[talking:n], Every: every, Ears: *ears, Want: answer})
+		f, err := load.Open(t.Context(), load.Config{URL: sys.Kiosk, Tokens: tokens[talking:n], Every: *every, Ears: *ears, Want: answer})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
 		floors = append(floors, f)
 		talking = n
-		time.Sleep(every) // each kiosk's first turn fills caches
+		time.Sleep(*every) // each kiosk's first turn fills caches
 		took(floors)
-		began, before := time.Now(), usages(t, all)
+		began, before, called := time.Now(), usages(t, all), calls(t, sys)
 		time.Sleep(*hold)
 		lasted, after := time.Since(began), usages(t, all)
 		turns, faults := took(floors)
@@ -129,6 +135,11 @@ func TestBenchCapacity(t *testing.T) {
 				turns[i] -= 500 * time.Millisecond // the flow's end_silence
 			}
 		}
+		made = calls(t, sys)
+		for name := range made {
+			made[name] -= called[name]
+		}
+		answered = len(turns)
 		ms := func(q float64) float64 { return float64(load.Quantile(turns, q).Microseconds()) / 1000 }
 		fmt.Fprintf(w, "%d\t%d\t%d\t%.0f ms\t%.0f ms\t%.0f ms", n, len(turns), len(faults), ms(0.5), ms(0.95), ms(1))
 		cores := 0.0
@@ -143,7 +154,7 @@ func TestBenchCapacity(t *testing.T) {
 		}
 	}
 	w.Flush()
-	fmt.Fprintf(os.Stdout, "\n%s\n%s\n", out.String(), eventsPerTurn(t, sys))
+	fmt.Fprintf(os.Stdout, "\n%s\nCalls of Temporal's API a turn, with %d kiosks:%s\n%s\n", out.String(), talking, aTurn(made, max(1, answered)), eventsPerTurn(t, sys))
 }
 
 func took(floors []*load.Floor) (turns []time.Duration, faults []error) {
@@ -173,17 +184,8 @@ func eventsPerTurn(t *testing.T, sys *system.System) string {
 	if err != nil || turns == 0 {
 		return fmt.Sprintf("no history to count: %v", err)
 	}
-	var names []string
-	for name := range counts {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int { return counts[b] - counts[a] })
-	var out strings.Builder
-	fmt.Fprintf(&out, "History of a conversation: %.1f events and %.1f KB a turn", float64(total)/float64(turns), float64(bytes)/1024/float64(turns))
-	for _, name := range names {
-		fmt.Fprintf(&out, "\n  %5.1f %s", float64(counts[name])/float64(turns), name)
-	}
-	return out.String()
+	return fmt.Sprintf("History of a conversation: %.1f events and %.1f KB a turn%s",
+		float64(total)/float64(turns), float64(bytes)/1024/float64(turns), aTurn(counts, turns))
 }
 
 // status asks a conversation how many turns it had.
@@ -195,4 +197,46 @@ func status(ctx context.Context, c client.Client, sys *system.System) (int, erro
 	var s workflows.Status
 	err = v.Get(&s)
 	return s.Turns, err
+}
+
+// calls counts the calls of Temporal's API that parley has made so far, by
+// operation and, for heartbeats, the pool.
+func calls(t *testing.T, sys *system.System) map[string]int {
+	t.Helper()
+	resp, err := http.Get(sys.Page + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	counts := map[string]int{}
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		m := requestTotal.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		n, err := strconv.ParseFloat(m[3], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := m[1]
+		if _, pool, ok := strings.Cut(m[2], "/"); ok {
+			name += " " + pool
+		}
+		counts[name] += int(n)
+	}
+	return counts
+}
+
+var requestTotal = regexp.MustCompile(`^temporal_(?:long_)?request_total\{.*operation="(\w+)".*task_queue="([^"]*)".*\} (\S+)$`)
+
+// aTurn lists how often each thing happened a turn, most frequent first.
+func aTurn(counts map[string]int, turns int) string {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(counts[b]-counts[a], strings.Compare(a, b)) })
+	var out strings.Builder
+	for _, name := range names {
+		if n := float64(counts[name]) / float64(turns); n >= 0.05 {
+			fmt.Fprintf(&out, "\n  %5.1f %s", n, name)
+		}
+	}
+	return out.String()
 }
