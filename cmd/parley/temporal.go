@@ -205,6 +205,9 @@ func temporalOptions(c *config.Config, registry prometheus.Registerer, logger *s
 	}
 	o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions,
 		grpc.WithConnectParams(reconnect), grpc.WithChainUnaryInterceptor(pollWhenReady))
+	if host, _, err := net.SplitHostPort(c.Temporal); err == nil && net.ParseIP(host).IsLoopback() {
+		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{} // of which this machine would have both ends
+	}
 	if !c.TemporalTLS {
 		return o, nil
 	}
