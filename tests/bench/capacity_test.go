@@ -1,16 +1,13 @@
 package bench
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,35 +196,37 @@ func status(ctx context.Context, c client.Client, sys *system.System) (int, erro
 	return s.Turns, err
 }
 
-// calls counts the calls of Temporal's API that parley has made so far, by
-// operation and, for heartbeats, the pool.
-func calls(t *testing.T, sys *system.System) map[string]int {
+// scrape reads the system's metrics.
+func scrape(t *testing.T, sys *system.System) load.Metrics {
 	t.Helper()
-	resp, err := http.Get(sys.Page + "/metrics")
+	m, err := load.Scrape(t.Context(), sys.Page+"/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	return m
+}
+
+// calls counts the calls of Temporal's API that parley has made so far, by
+// operation and, where it is known, the pool.
+func calls(t *testing.T, sys *system.System) map[string]int {
+	t.Helper()
+	m := scrape(t, sys)
 	counts := map[string]int{}
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		m := requestTotal.FindStringSubmatch(lines.Text())
-		if m == nil {
-			continue
+	for _, family := range []string{"temporal_request_total", "temporal_long_request_total"} {
+		for _, one := range m[family].GetMetric() {
+			labels := map[string]string{}
+			for _, l := range one.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			name := labels["operation"]
+			if _, pool, ok := strings.Cut(labels["task_queue"], "/"); ok {
+				name += " " + pool
+			}
+			counts[name] += int(one.GetCounter().GetValue())
 		}
-		n, err := strconv.ParseFloat(m[3], 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := m[1]
-		if _, pool, ok := strings.Cut(m[2], "/"); ok {
-			name += " " + pool
-		}
-		counts[name] += int(n)
 	}
 	return counts
 }
-
-var requestTotal = regexp.MustCompile(`^temporal_(?:long_)?request_total\{.*operation="(\w+)".*task_queue="([^"]*)".*\} (\S+)$`)
 
 // aTurn lists how often each thing happened a turn, most frequent first.
 func aTurn(counts map[string]int, turns int) string {

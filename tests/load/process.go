@@ -2,12 +2,18 @@ package load
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
 // A Process is one process whose work is measured.
@@ -70,4 +76,35 @@ func Children(pid int) ([]Process, error) {
 		all = append(all, Process{Name: string(b[open+1 : end]), Pid: child})
 	}
 	return all, nil
+}
+
+// Scrape reads an address's metrics in Prometheus's text format.
+func Scrape(ctx context.Context, url string) (Metrics, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s", url, resp.Status)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(resp.Body)
+}
+
+// Metrics are a process's metrics by name.
+type Metrics map[string]*dto.MetricFamily
+
+// Value is a gauge's or a counter's, summed over its labels; 0 when it is not
+// there.
+func (m Metrics) Value(name string) float64 {
+	sum := 0.0
+	for _, one := range m[name].GetMetric() {
+		sum += one.GetGauge().GetValue() + one.GetCounter().GetValue()
+	}
+	return sum
 }
