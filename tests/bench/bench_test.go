@@ -153,7 +153,7 @@ func TestBenchEndpointing(t *testing.T) {
 	sys := system.Start(t, "--store", folder, "--speech", models.URL, "--llm", "openai", "--llm-url", models.URL, "--llm-model", "stub")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	k, err := kiosk.Dial(ctx, kiosk.Options{URL: sys.Kiosk, Token: sys.Tokens["k0000"], Hurry: true})
+	k, err := kiosk.Dial(ctx, kiosk.Options{URL: sys.Kiosk, Token: sys.Tokens[load.Kiosk(0)], Hurry: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,14 +45,9 @@ func loaded(t *testing.T, n int, args ...string) (*system.System, *stub.Server, 
 	t.Cleanup(func() { models.Close() })
 	folder := load.Store(t, filepath.Join(system.Root(t), "examples", "hardware-store"), "help", n)
 	sys := system.Start(t, append([]string{"--store", folder, "--speech", models.URL, "--llm", "openai", "--llm-url", models.URL, "--llm-model", "stub"}, args...)...)
-	var names []string
-	for name := range sys.Tokens {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	tokens := make([]string, n)
 	for i := range tokens {
-		tokens[i] = sys.Tokens[names[i]]
+		tokens[i] = sys.Tokens[load.Kiosk(i)]
 	}
 	return sys, models, tokens
 }
@@ -166,7 +161,7 @@ func took(floors []*load.Floor) (turns []time.Duration, faults []error) {
 // eventsPerTurn counts what one kiosk's turns have written into the history.
 func eventsPerTurn(t *testing.T, sys *system.System) string {
 	c := sys.Client(t)
-	history := c.GetWorkflowHistory(t.Context(), workflows.ConversationID(sys.Store, "k0000"), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	history := c.GetWorkflowHistory(t.Context(), workflows.ConversationID(sys.Store, load.Kiosk(0)), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	counts, total, bytes := map[string]int{}, 0, 0
 	for history.HasNext() {
 		e, err := history.Next()
@@ -187,7 +182,7 @@ func eventsPerTurn(t *testing.T, sys *system.System) string {
 
 // status asks a conversation how many turns it had.
 func status(ctx context.Context, c client.Client, sys *system.System) (int, error) {
-	v, err := c.QueryWorkflow(ctx, workflows.ConversationID(sys.Store, "k0000"), "", workflows.StatusQuery)
+	v, err := c.QueryWorkflow(ctx, workflows.ConversationID(sys.Store, load.Kiosk(0)), "", workflows.StatusQuery)
 	if err != nil {
 		return 0, err
 	}

@@ -121,7 +121,8 @@ func (f *Floor) visit(ctx context.Context, i int, first time.Time, ready chan<- 
 		return
 	}
 	due := first.Add(f.config.Every * (1 + time.Since(first)/f.config.Every))
-	for turn := 1; ; turn++ {
+	// Conversations end at different times, as on a floor that was open before.
+	for turn := 1 + i%f.config.Turns; ; turn++ {
 		at.Reset(time.Until(due))
 		select {
 		case <-at.C:
@@ -159,7 +160,7 @@ func (f *Floor) note(ctx context.Context, kiosk, turn int, took time.Duration, e
 	switch {
 	case err != nil:
 		f.faults = append(f.faults, fmt.Errorf("kiosk %d, turn %d: %w", kiosk, turn, err))
-	case turn > 0:
+	case turn > 0: // the zeroth is a change of customers
 		f.turns = append(f.turns, took)
 	}
 }
@@ -180,7 +181,7 @@ func Store(t testing.TB, folder, flow string, n int) string {
 	var kiosks strings.Builder
 	kiosks.WriteString("kiosks:\n")
 	for i := range n {
-		fmt.Fprintf(&kiosks, "  - {id: k%04d, flow: %s}\n", i, flow)
+		fmt.Fprintf(&kiosks, "  - {id: %s, flow: %s}\n", Kiosk(i), flow)
 	}
 	own := regexp.MustCompile(`(?m)^kiosks:\n(  .*\n)+`)
 	if !own.Match(b) {
@@ -191,6 +192,9 @@ func Store(t testing.TB, folder, flow string, n int) string {
 	}
 	return dir
 }
+
+// Kiosk is the name of the store's i-th kiosk, from 0.
+func Kiosk(i int) string { return fmt.Sprintf("k%04d", i) }
 
 // Quantile of sorted durations; 0 of none.
 func Quantile(sorted []time.Duration, q float64) time.Duration {
