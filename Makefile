@@ -12,7 +12,7 @@ export GOFLAGS := -buildvcs=false
 RUN_PACKAGES  := gcc libc6-dev pkg-config flite espeak-ng libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us
 TEST_PACKAGES := $(RUN_PACKAGES) chromium python3
 
-.PHONY: help run build test cluster-test chaos lint bench fuzz generate kiosk image sbom compose-secrets packages test-packages
+.PHONY: help run build test cluster-test chaos lint bench soak fuzz generate kiosk image sbom compose-secrets packages test-packages
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ lint: ## vet, staticcheck, workflowcheck, import directions, the kiosk page's ty
 
 bench: packages build ## the bars of docs/architecture.md, as a table
 	@$(GO) test -tags $(TAGS) -count=1 -timeout 20m -v -run '^TestBench' ./tests/bench -args -bench
+
+soak: packages build ## ten minutes at the capacity bar: no error, nothing that grows (KIOSKS=100 FOR=10m OUT=folder for the curves)
+	@$(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run '^TestSoak$$' ./tests/soak -args -soak -kiosks $(or $(KIOSKS),100) -for $(or $(FOR),10m) -out $(abspath $(or $(OUT),dist/soak))
 
 chaos: test-packages ## kills and cuts every part while customers talk, and says what was lost (FAULTS=100 SEED=… ONLY="kill gateway")
 	@$(GO) test -tags $(TAGS) -count=1 -timeout 60m -v -run '^TestNothingIsLost$$' ./tests/chaos -args -faults $(or $(FAULTS),100) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only "$(ONLY)")

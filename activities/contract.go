@@ -42,6 +42,8 @@ const (
 	Perform    = "Perform"
 	Understand = "Understand"
 	Call       = "Call"
+	// RetrieveHere is Retrieve by the conversation's own worker, as a local activity.
+	RetrieveHere = "RetrieveHere"
 )
 
 // Place says where the kiosk of a conversation can be reached on the media plane.
@@ -369,6 +371,7 @@ const (
 	KindAway       = "away"       // the server cannot be reached, or says that it is busy
 	KindUnable     = "unable"     // there is no model that could do it
 	KindGone       = "gone"       // the kiosk's session is not at this gateway
+	KindElsewhere  = "elsewhere"  // a search that this conversation's worker leaves to the pool; no flow sees it
 )
 
 // Permanent is an error that another attempt would only repeat.

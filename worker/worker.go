@@ -206,6 +206,7 @@ func (w *Worker) serve(pool activities.Pool, identity string) worker.Worker {
 		options.StickyScheduleToStartTimeout = time.Second
 		options.MaxConcurrentWorkflowTaskExecutionSize = slots
 		options.LocalActivityWorkerOnly = true
+		options.MaxConcurrentLocalActivityExecutionSize = slots
 		options.DeploymentOptions = w.version()
 	} else {
 		options.Interceptors = []interceptor.WorkerInterceptor{w.handover}
@@ -213,7 +214,7 @@ func (w *Worker) serve(pool activities.Pool, identity string) worker.Worker {
 		options.DisableWorkflowWorker = true
 	}
 	p := worker.New(c.Temporal, activities.Queue(c.Store, pool), options)
-	register(p, pool, c.Work)
+	register(p, pool, c.Work, c.here())
 	return p
 }
 
@@ -229,11 +230,28 @@ func (w *Worker) version() worker.DeploymentOptions {
 	}
 }
 
-func register(w worker.Worker, pool activities.Pool, work Work) {
+type retrieve = func(context.Context, activities.RetrieveInput) (activities.RetrieveResult, error)
+
+// here is how a conversation searches in its own worker: where that serves the
+// pool retrieval too, as the pool does. Elsewhere the pool may be on a GPU of its
+// own, and is asked by its queue.
+func (c Config) here() retrieve {
+	if slices.Contains(c.pools(), activities.PoolRetrieval) {
+		return c.Work.Retrieve
+	}
+	return func(context.Context, activities.RetrieveInput) (activities.RetrieveResult, error) {
+		return activities.RetrieveResult{}, activities.Permanent(activities.KindElsewhere, errors.New("this worker does not serve the pool retrieval"))
+	}
+}
+
+// register makes a pool's worker do its work. here is how a conversation searches
+// in its own worker.
+func register(w worker.Worker, pool activities.Pool, work Work, here retrieve) {
 	as := func(name string) activity.RegisterOptions { return activity.RegisterOptions{Name: name} }
 	switch pool {
 	case activities.PoolConversation:
 		w.RegisterWorkflowWithOptions(workflows.Conversation, workflow.RegisterOptions{Name: workflows.ConversationType})
+		w.RegisterActivityWithOptions(here, as(activities.RetrieveHere))
 	case activities.PoolSTT:
 		w.RegisterActivityWithOptions(work.Transcribe, as(activities.Transcribe))
 	case activities.PoolRetrieval:

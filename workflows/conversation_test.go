@@ -62,6 +62,8 @@ type visit struct {
 	asked     []activities.UnderstandInput
 	expected  []string // of the last utterance
 	listened  []activities.TranscribeInput
+	searched  int          // how often the pool was asked
+	here      func() error // of a search in the conversation's own worker
 }
 
 // newVisit sets a plan up with a voice that takes two seconds for each response.
@@ -74,6 +76,7 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 		transcript: map[int]string{}, confidence: map[int]float64{}, verdict: map[int]activities.TranscribeResult{}, unheard: map[int]error{}, answers: map[string]string{}, fail: map[string]error{},
 		searching: 50 * time.Millisecond, performing: 10 * time.Minute, calling: 50 * time.Millisecond,
 		call:       func(activities.CallInput) (any, error) { return nil, nil },
+		here:       func() error { return activities.Permanent(activities.KindElsewhere, errors.New("the pool does it")) },
 		understand: func(activities.UnderstandInput) activities.UnderstandResult { return activities.UnderstandResult{} },
 	}
 	v.env.SetTestTimeout(20 * time.Second)
@@ -92,7 +95,11 @@ func newVisit(t *testing.T, plan flow.Plan) *visit {
 		return result, cmp.Or(v.unheard[in.Utterance], v.fail[activities.Transcribe])
 	})
 	played(v, &play, activities.Retrieve, func() time.Duration { return v.searching }, func(activities.RetrieveInput) (activities.RetrieveResult, error) {
+		v.searched++
 		return activities.RetrieveResult{Passages: v.passages}, v.fail[activities.Retrieve]
+	})
+	played(v, &play, activities.RetrieveHere, func() time.Duration { return 0 }, func(activities.RetrieveInput) (activities.RetrieveResult, error) {
+		return activities.RetrieveResult{Passages: v.passages}, v.here()
 	})
 	played(v, &play, activities.Generate, func() time.Duration { return 300 * time.Millisecond }, func(in activities.GenerateInput) (activities.GenerateResult, error) {
 		v.generated = append(v.generated, in)

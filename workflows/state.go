@@ -33,9 +33,11 @@ type State struct {
 	Works     int              `json:"works"`              // how many activities there were
 	// Unable: the store's model has said that it cannot tell what customers mean;
 	// it is not asked again.
-	Unable  bool      `json:"unable,omitempty"`
-	Started time.Time `json:"started"`
-	Outcome string    `json:"outcome,omitempty"`
+	Unable bool `json:"unable,omitempty"`
+	// Elsewhere: the conversation's worker does not search; the pool does.
+	Elsewhere bool      `json:"elsewhere,omitempty"`
+	Started   time.Time `json:"started"`
+	Outcome   string    `json:"outcome,omitempty"`
 }
 
 // A Course is the part of a State that an answer changes, and that is taken back

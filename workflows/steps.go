@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/praesenz/parley/activities"
@@ -66,9 +68,13 @@ func (c *conversation) retrieve(ctx workflow.Context, j job) error {
 		in.Filter[field] = value
 	}
 	var result activities.RetrieveResult
-	search := workflow.ExecuteActivity(c.on(ctx, activities.PoolRetrieval, j.work()), activities.Retrieve, in)
-	if err := c.await(ctx, search, j.Run.Cover, &result); err != nil {
+	if here, err := c.searchHere(ctx, j, in, &result); err != nil {
 		return err
+	} else if !here {
+		search := workflow.ExecuteActivity(c.on(ctx, activities.PoolRetrieval, j.work()), activities.Retrieve, in)
+		if err := c.await(ctx, search, j.Run.Cover, &result); err != nil {
+			return err
+		}
 	}
 	passages := make([]any, len(result.Passages))
 	for i, p := range result.Passages {
@@ -76,6 +82,34 @@ func (c *conversation) retrieve(ctx workflow.Context, j job) error {
 	}
 	c.assign("vars."+r.Into, passages)
 	return nil
+}
+
+// hereWithin is how long a search in the conversation's own worker may take: by
+// then the hop to the pool would have been the quicker way, and signals wait for
+// as long.
+const hereWithin = 100 * time.Millisecond
+
+// searchHere searches in the conversation's own worker, which saves a hop and its
+// workflow task, where that worker serves the pool retrieval too. Where it does
+// not, or the search failed or took long there, here is false, and the pool is
+// asked from then on, by an activity with time limits and attempts of its own. An
+// error is permanent, or that the step is cancelled.
+func (c *conversation) searchHere(ctx workflow.Context, j job, in activities.RetrieveInput, result *activities.RetrieveResult) (here bool, err error) {
+	if c.Elsewhere {
+		return false, nil
+	}
+	options := workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: hereWithin, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}, Summary: j.work().summary(),
+	}
+	err = workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, options), activities.RetrieveHere, in).Get(ctx, result)
+	switch {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil, kindOf(err) == activities.KindInvalid:
+		return false, err
+	}
+	c.Elsewhere = true
+	return false, nil
 }
 
 // generate asks the language model and, unless the author keeps it silent,

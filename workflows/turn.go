@@ -244,6 +244,18 @@ type work struct {
 	streams bool
 }
 
+// summary is what the Temporal UI says of it.
+func (w work) summary() string {
+	s := w.step
+	if w.part != "" {
+		s += " · " + w.part
+	}
+	if w.note != "" {
+		s += " · " + w.note
+	}
+	return s
+}
+
 // work is the activity that is all that a job does.
 func (j job) work() work { return work{step: j.name, note: j.Note, run: j.Run} }
 
@@ -255,17 +267,12 @@ func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) wo
 	policy := activities.Policies[pool]
 	c.Works++
 	id := fmt.Sprintf("%s.%d", w.step, c.Works)
-	summary := w.step
 	if w.part != "" {
 		id = fmt.Sprintf("%s.%s.%d", w.step, w.part, c.Works)
-		summary = w.step + " · " + w.part
-	}
-	if w.note != "" {
-		summary += " · " + w.note
 	}
 	options := workflow.ActivityOptions{
 		ActivityID:             id,
-		Summary:                summary,
+		Summary:                w.summary(),
 		TaskQueue:              activities.Queue(c.Place.Store, pool),
 		StartToCloseTimeout:    policy.Attempt,
 		ScheduleToStartTimeout: policy.Queue,

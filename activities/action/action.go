@@ -191,7 +191,7 @@ func (c *Caller) prepare(catalogue *flow.Catalogue) (map[string]*prepared, error
 // request or the answer breaks the catalogue; permanent), KindAway or KindTimeout
 // (retryable).
 func (c *Caller) Call(ctx context.Context, in activities.CallInput) (activities.CallResult, error) {
-	defer session.Beat(ctx, nil)() // so that a worker that dies is noticed before the attempt's time is over
+	defer session.Beat(ctx, nil)(nil) // so that a worker that dies is noticed before the attempt's time is over
 	begun := time.Now()
 	a, err := c.find(in.Action)
 	if err != nil {

@@ -16,8 +16,9 @@ import (
 	"github.com/praesenz/parley/media"
 )
 
-// beatInterval is how often Perform heartbeats: a third of the pool's limit.
-const beatInterval = 3 * time.Second
+// beatInterval is how often Perform heartbeats, within the pool's limit of 10 s.
+// Each kiosk that is there has one under way all the time.
+const beatInterval = 6 * time.Second
 
 // A Performer runs the Perform activity. It is safe for concurrent use.
 type Performer struct {
@@ -36,7 +37,7 @@ func New(gateways *media.Client, log *slog.Logger) *Performer {
 // over with the responses that are not over.
 func (p *Performer) Perform(ctx context.Context, in activities.PerformInput) (activities.PerformResult, error) {
 	var result activities.PerformResult
-	defer session.BeatEvery(ctx, beatInterval, nil)()
+	defer session.BeatEvery(ctx, beatInterval, nil)(nil)
 
 	gateway, release, err := session.Join(p.media, in.Place)
 	if err != nil {

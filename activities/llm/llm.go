@@ -50,10 +50,10 @@ type Progress struct {
 // Generate answers one question. A response that is cut ends it early with the
 // text so far, which is no error; so does a workflow that takes back a streamed
 // answer, and then the result is Unfinished. A gateway that is away, or from
-// which the kiosk has gone, does not stop it: the result has the text. Errors: KindUngrounded and KindRefused are
-// permanent, and so are KindUnable and KindInvalid of an answer to a schema;
+// which the kiosk has gone, does not stop it: the result has the text. Errors:
+// KindUngrounded and KindRefused are permanent, and so are KindUnable and KindInvalid of an answer to a schema;
 // KindTimeout is a first token that did not come in time.
-func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (activities.GenerateResult, error) {
+func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (_ activities.GenerateResult, err error) {
 	started := time.Now()
 	q := Question{
 		System:    in.System,
@@ -73,7 +73,7 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		}
 	}
 	a := newAnswer(q)
-	defer session.Beat(ctx, func() any { return a.soFar() })()
+	defer session.Beat(ctx, func() any { return a.soFar() })(&err)
 
 	limit := activities.FirstToken
 	if in.FirstToken > 0 {
@@ -87,7 +87,6 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	defer cancel(nil)
 	var out *writer
 	if in.Stream {
-		var err error
 		if out, err = g.open(thinking, cancel, in, q.Begun); err != nil {
 			return activities.GenerateResult{}, err
 		}
@@ -108,7 +107,7 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		out.write(a.add(spoken))
 		return nil
 	}
-	err := g.model.Answer(thinking, q, func(delta string) error {
+	err = g.model.Answer(thinking, q, func(delta string) error {
 		if first == 0 && delta != "" {
 			tooSlow.Stop()
 			first = time.Since(started)

@@ -43,7 +43,7 @@ func (u *Understander) Understand(ctx context.Context, in activities.UnderstandI
 	if err := session.Overdue(ctx); err != nil {
 		return activities.UnderstandResult{}, err
 	}
-	defer session.Beat(ctx, func() any { return nil })()
+	defer session.Beat(ctx, nil)(nil)
 	schema, err := json.Marshal(meaningSchema(in))
 	if err != nil {
 		return activities.UnderstandResult{}, activities.Permanent(activities.KindInvalid, fmt.Errorf("write the schema: %w", err))

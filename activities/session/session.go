@@ -139,16 +139,21 @@ func Err(ctx context.Context, op string, err error) error {
 	}
 }
 
-// Beat heartbeats at once and then every BeatInterval until stop is called,
-// which waits for it to end. progress gives the details that a second attempt
-// goes on from; it is called from another goroutine and may be nil.
-func Beat(ctx context.Context, progress func() any) (stop func()) {
+// Beat heartbeats every BeatInterval until stop is called, which waits for it to
+// end. progress gives the details that a second attempt goes on from; it is called
+// from another goroutine and may be nil. stop is told where the attempt's error
+// is: one that has failed tells its last details, one that has not tells nothing
+// more, because each heartbeat is a transaction of Temporal's, and what comes
+// first or last keeps a customer waiting.
+//
+//	defer session.Beat(ctx, a.soFar)(&err)
+func Beat(ctx context.Context, progress func() any) (stop func(err *error)) {
 	return BeatEvery(ctx, BeatInterval, progress)
 }
 
 // BeatEvery is Beat with an interval of its own, which is also how long it can
 // take until a cancel of the activity is noticed.
-func BeatEvery(ctx context.Context, interval time.Duration, progress func() any) (stop func()) {
+func BeatEvery(ctx context.Context, interval time.Duration, progress func() any) (stop func(err *error)) {
 	beat := func() {
 		if progress == nil {
 			activity.RecordHeartbeat(ctx)
@@ -156,7 +161,6 @@ func BeatEvery(ctx context.Context, interval time.Duration, progress func() any)
 		}
 		activity.RecordHeartbeat(ctx, progress())
 	}
-	beat()
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -167,14 +171,15 @@ func BeatEvery(ctx context.Context, interval time.Duration, progress func() any)
 			case <-tick.C:
 				beat()
 			case <-quit:
-				// The last details are what a second attempt starts from.
-				beat()
 				return
 			}
 		}
 	}()
-	return func() {
+	return func(err *error) {
 		close(quit)
 		<-done
+		if progress != nil && *err != nil {
+			beat()
+		}
 	}
 }

@@ -121,7 +121,7 @@ var errNothingSaid = errors.New("the utterance holds no speech")
 // Transcribe hears one utterance to its end and says what was said. A noise, or
 // an utterance that the gateway takes back, is NoSpeech and no error.
 func (t *Transcriber) Transcribe(ctx context.Context, in activities.TranscribeInput) (activities.TranscribeResult, error) {
-	defer session.Beat(ctx, nil)()
+	defer session.Beat(ctx, nil)(nil)
 
 	result := activities.TranscribeResult{Utterance: in.Utterance, Model: t.config.Model}
 	gateway, release, err := session.Join(t.media, in.Place)

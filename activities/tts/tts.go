@@ -75,7 +75,7 @@ const hotwordBeat = 500 * time.Millisecond
 // the first segment whose audio the gateway does not have. A gateway that is away
 // is waited for; KindGone, when it stays away or has lost the session, has what
 // was made in its details. So have heartbeats, for the gateway after that.
-func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activities.SpeakResult, error) {
+func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (_ activities.SpeakResult, err error) {
 	started := time.Now()
 	result := activities.SpeakResult{Response: in.Response}
 	if in.Gesture != "" && !slices.Contains(activities.Gestures, in.Gesture) {
@@ -98,7 +98,7 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (activiti
 	if in.BargeIn == "hotword" {
 		interval = hotwordBeat
 	}
-	defer session.BeatEvery(ctx, interval, func() any { return made.soFar() })()
+	defer session.BeatEvery(ctx, interval, func() any { return made.soFar() })(&err)
 
 	var r *response
 	var ended *media.Playback_Ended

@@ -272,8 +272,11 @@ func (r readiness) print(out io.Writer, s *store.Store, uses, filled []string, d
 	line("kiosk", page+"/#token="+r.Tokens[s.Kiosks[0].ID])
 	if len(s.Kiosks) > 1 {
 		var others []string
-		for _, k := range s.Kiosks[1:] {
+		for _, k := range s.Kiosks[1:min(len(s.Kiosks), 6)] {
 			others = append(others, k.ID)
+		}
+		if more := len(s.Kiosks) - 6; more > 0 {
+			others = append(others, fmt.Sprintf("%d more", more))
 		}
 		line("", fmt.Sprintf("(this is %q; for %s: parley token KIOSK)", s.Kiosks[0].ID, strings.Join(others, ", ")))
 	}

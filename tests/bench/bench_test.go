@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/praesenz/parley/tests/kiosk"
+	"github.com/praesenz/parley/tests/load"
 	"github.com/praesenz/parley/tests/stub"
 	"github.com/praesenz/parley/tests/system"
 )
@@ -132,6 +134,130 @@ func TestBenchResponseOverhead(t *testing.T) {
 	row(w, "what the framework adds (bar: p50 ≤ 60 ms, p95 ≤ 100 ms)", added)
 	w.Flush()
 	fmt.Fprintln(os.Stdout, "\n"+out.String())
+}
+
+// TestBenchEndpointing measures what is added when the gateway waits 300 ms
+// before it takes a silence for the end of a turn: the answer is made meanwhile,
+// as a guess.
+func TestBenchEndpointing(t *testing.T) {
+	if !*run {
+		t.Skip("a benchmark; run `make bench`")
+	}
+	models, err := stub.Start(stub.Config{FirstToken: firstToken, FirstAudio: firstAudio, Timing: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer models.Close()
+	folder := load.Store(t, filepath.Join(system.Root(t), "examples", "hardware-store"), "help", 1)
+	edit(t, filepath.Join(folder, "flows", "help.yaml"), "end_silence: 500ms", "end_silence: 300ms")
+	sys := system.Start(t, "--store", folder, "--speech", models.URL, "--llm", "openai", "--llm-url", models.URL, "--llm-model", "stub")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	k, err := kiosk.Dial(ctx, kiosk.Options{URL: sys.Kiosk, Token: sys.Tokens[load.Kiosk(0)], Hurry: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if err := k.Start("en"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.State(ctx, 0, "listening"); err != nil {
+		t.Fatal(err)
+	}
+	const endpointing, pause = 300 * time.Millisecond, 150 * time.Millisecond // half of it
+	var after, added, missed []time.Duration
+	for turn := range turns {
+		mark := k.Mark()
+		ended, err := k.Say(ctx, tone(600*time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard, err := k.Wait(ctx, mark, func(e kiosk.Event) bool { return e.Type == "audio" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.State(ctx, mark, "listening"); err != nil {
+			t.Fatal(err)
+		}
+		if turn < 2 {
+			continue
+		}
+		took := heard.At.Sub(ended)
+		after = append(after, took)
+		added = append(added, took-endpointing-firstToken-firstAudio)
+		missed = append(missed, took-max(endpointing, pause+firstToken+firstAudio))
+	}
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 2, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "Response, stub models, endpointing after 300 ms, one kiosk, %d turns\tp50\tp95\tmax\n", len(added))
+	row(w, "end of speech → first audio", after)
+	row(w, "less endpointing, first token and first audio one after the other (bar: p50 ≤ 10 ms, p95 ≤ 25 ms)", added)
+	row(w, "less what a perfect guess, begun at the pause of 150 ms, could not hide", missed)
+	w.Flush()
+	fmt.Fprintln(os.Stdout, "\n"+out.String())
+}
+
+// edit replaces text in a file that has it once.
+func edit(t *testing.T, path, old, now string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(string(b), old) != 1 {
+		t.Fatalf("%s has not %q once", path, old)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(b), old, now, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBenchBargeIn talks over answers and reads from the gateway how long it took
+// from the audio frame that did it to the clear, behind which no frame is sent.
+func TestBenchBargeIn(t *testing.T) {
+	if !*run {
+		t.Skip("a benchmark; run `make bench`")
+	}
+	models, err := stub.Start(stub.Config{Timing: true, Answer: strings.Repeat("Hammers are in aisle four, behind the garden hoses. ", 8)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer models.Close()
+	sys := system.Start(t, "--speech", models.URL, "--llm", "openai", "--llm-url", models.URL, "--llm-model", "stub")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	k, err := kiosk.Dial(ctx, kiosk.Options{URL: sys.Kiosk, Token: sys.Tokens["entrance"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if err := k.Start("en"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.State(ctx, 0, "listening"); err != nil {
+		t.Fatal(err)
+	}
+	for range turns {
+		last := k.Last()
+		if _, err := k.Say(ctx, tone(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		// A moment into the answer, so that there is something to cut.
+		if _, err := k.Wait(ctx, 0, func(e kiosk.Event) bool {
+			return e.Type == "audio" && e.Response > last && e.Samples > 22050/2
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := scrape(t, sys)["parley_gateway_cut_seconds"].GetMetric()[0].GetHistogram()
+	count, within := h.GetSampleCount(), 0.0
+	for _, bucket := range slices.Backward(h.GetBucket()) {
+		if float64(bucket.GetCumulativeCount()) >= 0.95*float64(count) {
+			within = bucket.GetUpperBound()
+		}
+	}
+	fmt.Fprintf(os.Stdout, "\nBarge-in, %d times: speech over an answer → cleared (bar: p95 ≤ 1 ms)  mean %.2f ms, p95 ≤ %.2f ms\n\n",
+		count, 1000*h.GetSampleSum()/float64(max(1, count)), 1000*within)
 }
 
 func row(w *tabwriter.Writer, name string, d []time.Duration) {
