@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,6 +53,7 @@ type stubTemporal struct {
 	mu      sync.Mutex
 	away    error
 	running map[string]*stubRun // by workflow id
+	over    map[string]*stubRun // the last that has ended, by workflow id
 	runs    int
 	signals chan workflows.Signal
 	visits  chan workflows.Visit
@@ -71,7 +73,7 @@ type stubRun struct {
 
 func newStubTemporal() *stubTemporal {
 	return &stubTemporal{
-		running: map[string]*stubRun{},
+		running: map[string]*stubRun{}, over: map[string]*stubRun{},
 		signals: make(chan workflows.Signal, 1000), visits: make(chan workflows.Visit, 100),
 		events: make(chan workflows.Event, 100), calls: map[string]*workflows.Status{},
 	}
@@ -115,7 +117,7 @@ func (s *stubTemporal) SignalWorkflow(_ context.Context, id, _, _ string, arg an
 func (s *stubTemporal) GetWorkflow(_ context.Context, id, run string) client.WorkflowRun {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.running[id]; r != nil {
+	if r := cmp.Or(s.running[id], s.over[id]); r != nil {
 		return r
 	}
 	return &stubRun{id: run, err: serviceerror.NewNotFound("gone")}
@@ -141,6 +143,7 @@ func (s *stubTemporal) end(id, outcome string, err error) {
 	defer s.mu.Unlock()
 	r := s.running[id]
 	delete(s.running, id)
+	s.over[id] = r
 	r.sum.Outcome, r.err = outcome, err
 	close(r.ended)
 }
