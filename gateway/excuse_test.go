@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/praesenz/parley/gateway/wire"
+	"github.com/praesenz/parley/workflows"
 )
 
 // told counts how often the kiosk was told something.
@@ -43,6 +44,11 @@ func TestWhoWaitsTooLongIsToldSo(t *testing.T) {
 			r.talk(15 * time.Second)
 		}, 2 * time.Second, 0, 0},
 		{"nobody asks anything", func(*room) {}, 0, 0, 0},
+		{"nobody greets the next one", func(r *room) {
+			r.temporal.end(workflows.ConversationID("s1", "k1"), "resolved", nil)
+			time.Sleep(time.Minute)
+			r.take(wire.ClientReady{Version: "1"})
+		}, 0, 1, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inRoom(t, func(t *testing.T, r *room) {

@@ -127,6 +127,7 @@ type session struct {
 	open       *utterance   // the one under way, or paused
 	endpointer endpointing.Endpointer
 	guess      time.Duration // the silence that is a pause, as the last question had it; 0: none is
+	cameAt     time.Time     // when the conversation began here; zero: something was said in it
 	askedAt    time.Time     // when the customer said the last word; zero: answered
 
 	// What is said.
@@ -497,8 +498,10 @@ func (s *session) join(seq int64) {
 func (s *session) goOn() {
 	if !s.conversing {
 		s.conversing = true
+		s.cameAt = time.Now()
 		s.outcome = ""
 		s.show(thinking)
+		s.wake() // to say so when nobody greets; see excuse
 	}
 }
 
@@ -903,8 +906,12 @@ func (s *session) next(c sink, now time.Time, a *wire.Audio) (due bool, wait tim
 // forgotten, whoever it is that does not get on: a pool without a free slot, a
 // model, a worker that is gone. It gives the time until that is due.
 func (s *session) wait(now time.Time) time.Duration {
-	asked := !s.askedAt.IsZero() && s.current == nil && s.open == nil
-	left := untilExcuse - now.Sub(s.askedAt)
+	from := s.askedAt
+	if from.IsZero() {
+		from = s.cameAt
+	}
+	asked := !from.IsZero() && s.conversing && s.current == nil && s.open == nil
+	left := untilExcuse - now.Sub(from)
 	s.excuse(s.away, asked && left <= 0)
 	if !asked || left <= 0 {
 		return forever
@@ -962,6 +969,7 @@ func (s *session) begin(r *response, now time.Time) bool {
 // show. Its buttons are shown from its first word on: a customer who knows the
 // answer need not wait for the question.
 func (s *session) listenNext(r *response) {
+	s.cameAt = time.Time{}
 	s.listen = r.start.Listening
 	if s.listen != nil { // else speech is guessed at as it was
 		s.guess = time.Duration(s.listen.PauseMs) * time.Millisecond
