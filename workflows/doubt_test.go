@@ -5,25 +5,20 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/praesenz/parley/tests/flowgen"
 )
 
 // A gateway whose call to Temporal broke off does not know whether its signal has
 // arrived, and sends it again before it sends another. Whatever the signal, and
 // whenever it comes, a conversation goes on as if it had come once.
 func TestASignalThatArrivesAgainChangesNothing(t *testing.T) {
-	seeds := uint64(200)
+	seeds := uint64(100)
 	if testing.Short() {
 		seeds = 20
 	}
 	for seed := range seeds {
-		plan, err := flowgen.Plan(seed)
-		if err != nil {
-			t.Fatal(err)
-		}
 		hold := func(doubts bool) (*rehearsal, any) {
-			r := &rehearsal{plan: *plan, seed: seed, dice: roll(seed, "customer"), delay: map[string]dice{}, turns: map[string]int{}, doubts: doubts}
+			r := rehearse(t, seed)
+			r.doubts = doubts
 			sum, err := r.hold()
 			if err != nil {
 				t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(r.story, "\n"))

@@ -40,15 +40,8 @@ func TestEveryConversationEnds(t *testing.T) {
 	}
 	outcomes, verbs, turns, runs := map[string]int{}, map[string]int{}, map[string]int{}, 0
 	for seed := range seeds {
-		plan, err := flowgen.Plan(seed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := json.Marshal(plan)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &rehearsal{hotwords: bytes.Contains(text, []byte(`"hotword"`)), plan: *plan, seed: seed, dice: roll(seed, "customer"), delay: map[string]dice{}, turns: map[string]int{}}
+		r := rehearse(t, seed)
+		plan := r.plan
 		sum, err := r.hold()
 		if err != nil {
 			t.Errorf("seed %d: %v\n%s", seed, err, strings.Join(r.story, "\n"))
@@ -98,7 +91,9 @@ type rehearsal struct {
 	seed uint64
 	dice
 	runs   int
-	doubts bool // whether the gateway's signals arrived, so that it sends them again
+	doubts bool // whether the gateway's signals arrived, so that it sends them again before others
+
+	signals int
 
 	mu    sync.Mutex // activities run beside each other
 	story []string
@@ -133,6 +128,23 @@ type uttered struct {
 	aside                               bool // it may have been said over a response that only a hotword cuts
 	sure                                float64
 	joins, before                       *uttered // which it was one answer with
+}
+
+// rehearse makes the conversation of a seed.
+func rehearse(t *testing.T, seed uint64) *rehearsal {
+	t.Helper()
+	plan, err := flowgen.Plan(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rehearsal{
+		hotwords: bytes.Contains(text, []byte(`"hotword"`)), plan: *plan, seed: seed,
+		dice: roll(seed, "customer"), delay: map[string]dice{}, turns: map[string]int{},
+	}
 }
 
 // hold lets the conversation run to its end, through all its runs.
@@ -307,11 +319,23 @@ func (r *rehearsal) waits() {
 
 func (r *rehearsal) signal(s workflows.Signal) {
 	s.Gateway, s.Session = fmt.Sprintf("gw%d:9000", r.gateway), fmt.Sprintf("s%d", r.session)
-	r.env.SignalWorkflow(workflows.KioskSignal, s)
-	if r.doubts {
+	r.signals++
+	if !r.doubts {
 		r.env.SignalWorkflow(workflows.KioskSignal, s)
-		r.env.RegisterDelayedCallback(func() { r.env.SignalWorkflow(workflows.KioskSignal, s) }, 40*time.Millisecond)
+		return
 	}
+	if s.Kind == workflows.SpeechStarted {
+		s.Seq = 0 // as of speech that the gateway itself detects
+	}
+	again := func() { r.env.SignalWorkflow(workflows.KioskSignal, s) }
+	again()
+	again()
+	number := r.signals
+	r.env.RegisterDelayedCallback(func() {
+		if r.signals == number {
+			again()
+		}
+	}, time.Duration(1+number%7)*300*time.Millisecond)
 }
 
 func (r *rehearsal) join() {
