@@ -153,8 +153,7 @@ export class Page {
 
   private status(v: View): string {
     const w = this.words;
-    if (!v.online && v.busy) return w.busy;
-    if (!v.online || v.away) return w.connecting;
+    if (!v.online) return v.busy ? w.busy : w.connecting;
     if (v.screen !== "talk") return "";
     if (v.state === "listening") return v.hearing ? w.hearing : v.mic === "muted" ? w.paused : v.mic === "none" ? w.micOff : w.listening;
     return { idle: "", thinking: w.thinking, speaking: w.speaking }[v.state];
