@@ -164,7 +164,7 @@ func (c *conversation) tell(ctx workflow.Context, t *telling) (spoken, error) {
 			return spoken{}, err
 		}
 	}
-	return spoken{text: cmp.Or(t.answered, said.Text), heard: said.Heard, cut: said.Interrupted}, nil
+	return spoken{text: cmp.Or(t.answered, answered.Text, said.Text), heard: said.Heard, cut: said.Interrupted}, nil
 }
 
 // attend tells a gateway to which the kiosk has come while nothing is being said
