@@ -154,7 +154,8 @@ type GenerateResult struct {
 	Model        string `json:"model"`
 	FirstTokenMs int64  `json:"first_token_ms"`
 	Ms           int64  `json:"ms"`
-	// Unfinished: the conversation took it back; Text is what there is of it.
+	// Unfinished: it was cut, or the conversation took it back; Text is what there is
+	// of it.
 	Unfinished bool `json:"unfinished,omitempty"`
 }
 

@@ -224,7 +224,7 @@ func (s *session) startText(first *media.Text) (*response, <-chan struct{}, erro
 		return nil, nil, err
 	}
 	if r.over {
-		return nil, nil, errCut
+		return nil, nil, s.whyCut(r)
 	}
 	r.after = first.After
 	if len(r.text) > 0 {
@@ -235,6 +235,15 @@ func (s *session) startText(first *media.Text) (*response, <-chan struct{}, erro
 	return r, r.bell.heard(), nil
 }
 
+// whyCut is why a text is not taken any more: the response was cut, or, when the
+// conversation took it back from a kiosk that has gone, is wanted elsewhere.
+func (s *session) whyCut(r *response) error {
+	if r.withdrawn && s.conn == nil {
+		return errKioskOff
+	}
+	return errCut
+}
+
 // textCut tells whether nobody wants the rest of a text.
 func (s *session) textCut(r *response) (<-chan struct{}, error) {
 	s.mu.Lock()
@@ -243,7 +252,7 @@ func (s *session) textCut(r *response) (<-chan struct{}, error) {
 	case s.over != nil:
 		return nil, s.over
 	case r.over && !r.written:
-		return nil, errCut
+		return nil, s.whyCut(r)
 	case r.over:
 		return nil, nil // it was heard to its end
 	}
@@ -257,7 +266,7 @@ func (s *session) addText(r *response, t *media.Text) error {
 	case s.over != nil:
 		return s.over
 	case r.over && !r.written:
-		return errCut
+		return s.whyCut(r)
 	case r.written && (t.Delta != "" || t.Complete):
 		// A second attempt writes again what was complete already.
 		return nil

@@ -169,6 +169,9 @@ func TestAResponseComesBack(t *testing.T) {
 		if e := r.over(p); !e.Interrupted || e.PlayedMs != 500 {
 			t.Errorf("ended: %v", e)
 		}
+		if _, err := r.s.textCut(r.s.responses[1]); status.Code(err) != codes.NotFound {
+			t.Errorf("its text: %v; want NOT_FOUND, for it is wanted elsewhere", err)
+		}
 		r.k = r.connect(&wire.Played{Response: 1, Ms: 2000})
 		r.s.rejoin(&wire.Played{Response: 1, Ms: 2000})
 		e := r.over(r.goOn(2*time.Second, 2, "one", "two", "three"))

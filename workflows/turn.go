@@ -140,7 +140,7 @@ func (c *conversation) tell(ctx workflow.Context, t *telling) (spoken, error) {
 		t.answered = answered.Text
 	}
 	if kindOf(err) == activities.KindGone || moved && (err != nil || failed != nil || said.Interrupted && c.Cut < n) {
-		t.take(answered, said, err)
+		t.take(answered, failed, said, err)
 		return spoken{}, activities.Permanent(activities.KindGone, errors.New("the kiosk is at another gateway"))
 	}
 	called := hot != nil && hot.called && c.left == ""
@@ -164,7 +164,7 @@ func (c *conversation) tell(ctx workflow.Context, t *telling) (spoken, error) {
 			return spoken{}, err
 		}
 	}
-	return spoken{text: cmp.Or(t.answered, said.Text), heard: said.Heard, cut: said.Interrupted}, nil
+	return spoken{text: cmp.Or(t.answered, answered.Text, said.Text), heard: said.Heard, cut: said.Interrupted}, nil
 }
 
 // attend tells a gateway to which the kiosk has come while nothing is being said
@@ -191,19 +191,34 @@ func (c *conversation) attend(ctx workflow.Context) {
 }
 
 // take keeps what a stay that is over knows of the response.
-func (t *telling) take(answered activities.GenerateResult, said activities.SpeakResult, err error) {
-	if answered.Unfinished && answered.Text != "" {
+func (t *telling) take(answered activities.GenerateResult, failed error, said activities.SpeakResult, err error) {
+	written := struct {
+		Text string `json:"text"`
+	}{answered.Text}
+	lastWords(failed, &written)
+	if t.answer != nil && t.answered == "" && written.Text != "" {
 		rest := *t.answer
-		rest.Begun = answered.Text
+		rest.Begun = written.Text
 		t.answer = &rest
 	}
 	made := said.Made
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) && app.HasDetails() {
-		_ = app.Details(&made) // what it does not tell is made again
-	}
+	lastWords(err, &made)
 	if made != nil && len(made.Segments) >= len(t.made.Segments) {
 		t.made = *made
+	}
+}
+
+// lastWords reads what an activity that has failed knew: the details of its
+// error, or of its last heartbeat when its worker has died. What it did not tell
+// is made again.
+func lastWords(err error, into any) {
+	var app *temporal.ApplicationError
+	var late *temporal.TimeoutError
+	switch {
+	case errors.As(err, &app) && app.HasDetails():
+		_ = app.Details(into)
+	case errors.As(err, &late) && late.HasLastHeartbeatDetails():
+		_ = late.LastHeartbeatDetails(into)
 	}
 }
 

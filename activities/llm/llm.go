@@ -47,11 +47,17 @@ type Progress struct {
 	Text string `json:"text"` // of the answer so far
 }
 
+// finishWithin is how long a model may go on with an answer that its workflow has
+// taken back, if it could not continue it elsewhere. One that nobody wants any
+// more is cut by the gateway, and stops at once.
+const finishWithin = 3 * time.Second
+
 // Generate answers one question. A response that is cut ends it early with the
 // text so far, which is no error; so does a workflow that takes back a streamed
-// answer, and then the result is Unfinished. A gateway that is away, or from
-// which the kiosk has gone, does not stop it: the result has the text. Errors:
-// KindUngrounded and KindRefused are permanent, and so are KindUnable and KindInvalid of an answer to a schema;
+// answer, and then the result is Unfinished, unless the model was let finish. A
+// gateway that is away, or from which the kiosk has gone, does not stop it: the
+// result has the text. Errors: KindUngrounded and KindRefused are permanent, and
+// so are KindUnable and KindInvalid of an answer to a schema;
 // KindTimeout is a first token that did not come in time.
 func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (_ activities.GenerateResult, err error) {
 	started := time.Now()
@@ -83,8 +89,17 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		return g.structure(ctx, in, q, limit)
 	}
 
-	thinking, cancel := context.WithCancelCause(ctx)
+	thinking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		if in.Stream && temporal.IsCanceledError(context.Cause(ctx)) && !g.model.Continues(thinking) {
+			select {
+			case <-time.After(finishWithin):
+			case <-thinking.Done():
+			}
+		}
+		cancel(context.Cause(ctx))
+	})()
 	var out *writer
 	if in.Stream {
 		if out, err = g.open(thinking, cancel, in, q.Begun); err != nil {
@@ -123,7 +138,7 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 	}
 	finished := err == nil
 	if finished {
-		err = out.complete(thinking)
+		err = out.complete(ctx)
 	}
 	takenBack := in.Stream && temporal.IsCanceledError(context.Cause(ctx)) && a.text != ""
 	if ctx.Err() != nil && !takenBack {
@@ -140,7 +155,7 @@ func (g *Generator) Generate(ctx context.Context, in activities.GenerateInput) (
 		Model:        g.model.Name(),
 		FirstTokenMs: first.Milliseconds(),
 		Ms:           time.Since(started).Milliseconds(),
-		Unfinished:   takenBack && !finished,
+		Unfinished:   !finished,
 	}
 	g.log.Debug("answered", "store", in.Place.Store, "kiosk", in.Place.Kiosk, "conversation", in.Place.Conversation, "step", in.Step,
 		"model", result.Model, "first_token_ms", result.FirstTokenMs, "ms", result.Ms, "cut", err != nil)

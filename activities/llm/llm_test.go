@@ -210,7 +210,9 @@ func TestAnAnswerIsFinishedForAKioskThatMoves(t *testing.T) {
 }
 
 func TestAnAnswerThatIsTakenBackTellsHowFarItIs(t *testing.T) {
-	s := newScene(t, stub.GatewayConfig{}, stub.Config{Answer: "Hammers are in aisle four, " + strings.Repeat("very ", 500), TokenGap: 10 * time.Millisecond})
+	s := newScene(t, stub.GatewayConfig{}, stub.Config{
+		Owner: "vllm", Answer: "Hammers are in aisle four, " + strings.Repeat("very ", 500), TokenGap: 10 * time.Millisecond,
+	})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s.env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
 	go func() {
@@ -223,6 +225,21 @@ func TestAnAnswerThatIsTakenBackTellsHowFarItIs(t *testing.T) {
 	}
 	if !s.request().Cancelled {
 		t.Error("the model was not stopped")
+	}
+}
+
+// A model that cannot go on in the middle of a sentence is let finish.
+func TestAnAnswerThatIsTakenBackIsFinished(t *testing.T) {
+	s := newScene(t, stub.GatewayConfig{}, stub.Config{Owner: "openai", Answer: "Hammers are in aisle four.", TokenGap: 100 * time.Millisecond})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s.env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	go func() {
+		s.gateway.Wait(ctx, s.gateway.HasText) //nolint:errcheck // then it is cancelled sooner
+		cancel(temporal.NewCanceledError())
+	}()
+	got, err := s.run(activities.GenerateInput{Question: "Where are hammers?", Stream: true})
+	if err != nil || got.Unfinished || got.Text != "Hammers are in aisle four." {
+		t.Errorf("result %+v, %v", got, err)
 	}
 }
 
