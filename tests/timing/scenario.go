@@ -358,12 +358,13 @@ func (s *stage) work(t *testing.T, gateways *media.Client, way *http.Client) (wo
 	thinks := llm.New(model, gateways, s.log)
 	searches := &retrieval.Activity{Index: stubIndex{models: s.models}}
 	work = map[string]any{
-		activities.Transcribe: hears.Transcribe,
-		activities.Retrieve:   searches.Retrieve,
-		activities.Generate:   thinks.Generate,
-		activities.Speak:      speaks.Speak,
-		activities.Perform:    avatar.New(gateways, s.log).Perform,
-		activities.Call:       s.call,
+		activities.Transcribe:   hears.Transcribe,
+		activities.Retrieve:     searches.Retrieve,
+		activities.RetrieveHere: searches.Retrieve,
+		activities.Generate:     thinks.Generate,
+		activities.Speak:        speaks.Speak,
+		activities.Perform:      avatar.New(gateways, s.log).Perform,
+		activities.Call:         s.call,
 	}
 	return work, func() { must(hears.Close()) }
 }
