@@ -164,6 +164,35 @@ func TestAModelJudgesThePause(t *testing.T) {
 	}
 }
 
+// Who speaks while the kiosk thinks, or over an answer that asks nothing, speaks
+// in their own way still.
+func TestTheQuestionsRuleHoldsUntilTheNextQuestion(t *testing.T) {
+	for name, next := range map[string]func(r *room){
+		"while it thinks": func(r *room) {},
+		"over an answer": func(r *room) {
+			r.play(start(nil, 2, "speech").GetStart(), "one", "two", "three")
+			r.mic(false, time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTalk(t, endpointed("learned"), func(t *testing.T, r *room) {
+				r.s.endpointer.Resumed(800 * time.Millisecond)
+				r.mic(true, time.Second)
+				r.mic(false, 240*time.Millisecond)
+				r.understood("where are the hammers")
+				r.s.takeAnswer()
+				r.silence()
+				next(r)
+				r.s.endpointer.Resumed(800 * time.Millisecond)
+				r.mic(true, time.Second)
+				if got := r.silence(); got < 900*time.Millisecond {
+					t.Errorf("the turn is over after a silence of %s", got)
+				}
+			})
+		})
+	}
+}
+
 // A model that is sure at last ends a silence that is long already.
 func TestAModelThatIsLateEndsTheSilence(t *testing.T) {
 	inTalk(t, endpointed("model"), func(t *testing.T, r *room) {
@@ -196,7 +225,7 @@ func TestPausesAreForgottenWithTheCustomer(t *testing.T) {
 			t.Fatalf("before: %s", got)
 		}
 		r.s.conversationEnded("done", time.Now())
-		r.s.listen = endpointed("learned")
+		r.s.rule = turnRule(endpointed("learned"))
 		if got := r.s.endpointing(nil).EndSilence; got != 500*time.Millisecond {
 			t.Errorf("after: %s", got)
 		}

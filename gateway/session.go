@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/rand"
 	"maps"
 	"slices"
@@ -126,9 +127,10 @@ type session struct {
 	spoken     uint32       // number of the last one
 	open       *utterance   // the one under way, or paused
 	endpointer endpointing.Endpointer
-	guess      time.Duration // the silence that is a pause, as the last question had it; 0: none is
-	cameAt     time.Time     // when the conversation began here; zero: something was said in it
-	askedAt    time.Time     // when the customer said the last word; zero: answered
+	rule       endpointing.Rule // of what ends a turn, as the last question had it
+	guess      time.Duration    // the silence that is a pause, likewise; 0: none is
+	cameAt     time.Time        // when the conversation began here; zero: something was said in it
+	askedAt    time.Time        // when the customer said the last word; zero: answered
 
 	// What is said.
 	responses  map[uint32]*response
@@ -157,6 +159,7 @@ func newSession(g *Gateway, store, kiosk, id string, born time.Time) *session {
 		// A session that was at another gateway counts on from there: no customer
 		// makes ten utterances a second.
 		spoken: uint32(time.Since(born) / (100 * time.Millisecond)),
+		rule:   turnRule(nil),
 	}
 }
 
@@ -528,7 +531,8 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 
 // deafen forgets what was heard: no conversation is under way.
 func (s *session) deafen() {
-	s.conversing, s.ear, s.open, s.guess, s.askedAt = false, nil, nil, 0, time.Time{}
+	s.conversing, s.ear, s.open, s.askedAt = false, nil, nil, time.Time{}
+	s.rule, s.guess = turnRule(nil), 0
 	s.ending = ownVoice{}
 	for _, u := range s.utterances {
 		u.end(true)
@@ -669,9 +673,11 @@ func (e *ear) since(n int) [][]byte {
 
 // endpointing is how speech is told from noise at this moment.
 func (s *session) endpointing(spoken *response) vad.Options {
-	rule := s.turnRule()
-	o := vad.Options{MinSpeech: minSpeech, Pause: s.guess, EndSilence: s.endpointer.Delay(rule), MaxUtterance: s.maxUtterance()}
-	if o.Pause == 0 && rule.Mode != endpointing.Fixed {
+	o := vad.Options{
+		MinSpeech: minSpeech, Pause: s.guess,
+		EndSilence: s.endpointer.Delay(s.rule), MaxUtterance: s.maxUtterance(),
+	}
+	if o.Pause == 0 && s.rule.Mode != endpointing.Fixed {
 		o.Pause = pauseToLearn
 	}
 	if spoken != nil && !spoken.held {
@@ -683,17 +689,13 @@ func (s *session) endpointing(spoken *response) vad.Options {
 	return o
 }
 
-// turnRule is how the silence is found that ends a turn.
-func (s *session) turnRule() endpointing.Rule {
-	r := endpointing.Rule{Mode: endpointing.Fixed, EndSilence: defaultEndSilence}
-	if mode := s.listen.GetEndpointing(); mode != "" {
-		r.Mode = endpointing.Mode(mode)
+// turnRule is how the silence is found that ends a turn; nil: as by default.
+func turnRule(l *media.Listening) endpointing.Rule {
+	return endpointing.Rule{
+		Mode:       cmp.Or(endpointing.Mode(l.GetEndpointing()), endpointing.Fixed),
+		EndSilence: cmp.Or(time.Duration(l.GetEndSilenceMs())*time.Millisecond, defaultEndSilence),
+		MaxSilence: time.Duration(l.GetMaxSilenceMs()) * time.Millisecond,
 	}
-	if ms := s.listen.GetEndSilenceMs(); ms > 0 {
-		r.EndSilence = time.Duration(ms) * time.Millisecond
-	}
-	r.MaxSilence = time.Duration(s.listen.GetMaxSilenceMs()) * time.Millisecond
-	return r
 }
 
 func (s *session) maxUtterance() time.Duration {
@@ -971,7 +973,8 @@ func (s *session) begin(r *response, now time.Time) bool {
 func (s *session) listenNext(r *response) {
 	s.cameAt = time.Time{}
 	s.listen = r.start.Listening
-	if s.listen != nil { // else speech is guessed at as it was
+	if s.listen != nil { // else speech is heard as it was
+		s.rule = turnRule(s.listen)
 		s.guess = time.Duration(s.listen.PauseMs) * time.Millisecond
 	}
 	s.turnScreen(r.start.Screen)

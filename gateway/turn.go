@@ -120,7 +120,7 @@ func (s *session) commit(how string, now time.Time) {
 	}
 	s.endpointer.Committed()
 	if how == "silence" {
-		s.g.meters.endpointing.WithLabelValues(string(s.turnRule().Mode)).Observe(s.silence().Seconds())
+		s.g.meters.endpointing.WithLabelValues(string(s.rule.Mode)).Observe(s.silence().Seconds())
 	}
 	u.asked, s.askedAt = s.askedAt, now.Add(-s.silence())
 	if u.caption != nil {
@@ -255,7 +255,7 @@ func (s *session) understand(t *media.Transcript, now time.Time) *media.Verdict 
 // cutOff notes that a turn was taken for complete, and the customer went on.
 func (s *session) cutOff(before, u *utterance) {
 	if s.endpointer.CutOff(time.Duration(u.first-before.until) * vad.Frame) {
-		s.g.meters.cutOffs.WithLabelValues(string(s.turnRule().Mode)).Inc()
+		s.g.meters.cutOffs.WithLabelValues(string(s.rule.Mode)).Inc()
 	}
 }
 
