@@ -133,6 +133,29 @@ func TestACoverIsSaidOnce(t *testing.T) {
 	})
 }
 
+// The voice's worker dies as the kiosk has heard all, or has been interrupted: the
+// next attempt is told what was heard, and does not take it for nothing.
+func TestASecondAttemptIsToldWhatWasHeard(t *testing.T) {
+	for _, interrupted := range []bool{false, true} {
+		inRoom(t, func(t *testing.T, r *room) {
+			r.take(wire.ClientReady{Version: "1"})
+			r.write("You find hammers. In aisle four.", true)
+			p := r.speak(1, "speech", "You find hammers.", "In aisle four.")
+			time.Sleep(1200 * time.Millisecond)
+			if interrupted {
+				r.take(wire.SendText{Content: "stop"})
+			}
+			first := r.over(p)
+
+			r.write("You find hammers. In aisle four.", true)
+			again := r.over(r.speak(1, "speech"))
+			if again.Heard == "" || again.Heard != first.Heard || again.Interrupted != interrupted {
+				t.Errorf("interrupted %t: the second attempt is told %v, the first one was %v", interrupted, again, first)
+			}
+		})
+	}
+}
+
 // What the kiosk heard first at the gateway that it comes from is first here too,
 // so that segments have the numbers that they had there.
 func TestACoverMovesWithItsResponse(t *testing.T) {

@@ -223,8 +223,11 @@ func (s *session) startText(first *media.Text) (*response, <-chan struct{}, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	if r.over {
+	if r.over && !r.written {
 		return nil, nil, s.whyCut(r)
+	}
+	if r.written { // once more, by a second attempt, which Play tells what was heard
+		return r, r.bell.heard(), nil
 	}
 	r.after = first.After
 	if len(r.text) > 0 {

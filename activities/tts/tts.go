@@ -263,7 +263,12 @@ func (r *response) perform(speaking context.Context) (*media.Playback_Ended, err
 			close(segments)
 			return nil
 		}
-		return unlessOver(ctx, r.read(ctx, segments))
+		err := unlessOver(ctx, r.read(ctx, segments))
+		if errors.Is(err, session.ErrCut) {
+			<-ctx.Done() // the end of playback tells how much was heard
+			return nil
+		}
+		return err
 	})
 	g.Go(func() error { return unlessOver(ctx, r.speak(ctx, segments)) })
 	g.Go(func() error {
