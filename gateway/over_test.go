@@ -104,3 +104,31 @@ func TestTheKiosksOwnVoiceDoesNotInterruptIt(t *testing.T) {
 		})
 	}
 }
+
+// A noise that does not end must not hold the kiosk up for ever.
+func TestAVoiceThatWasHeldInVainIsHarderToHold(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		var said []string
+		for range 12 {
+			said = append(said, "and so on")
+		}
+		p := r.speak(2, "speech", said...)
+		r.mic(false, 500*time.Millisecond)
+		for _, needed := range []time.Duration{250, 450, 650, 700, 700} {
+			needed *= time.Millisecond
+			r.mic(true, needed-40*time.Millisecond)
+			r.mic(false, 400*time.Millisecond)
+			r.expectSignals()
+			r.mic(true, needed+40*time.Millisecond)
+			r.expectSignals(workflows.SpeechStarted)
+			r.mic(false, 300*time.Millisecond)
+			if v := r.understood(""); v.Ignored != "noise" {
+				t.Fatalf("the verdict is %v", v)
+			}
+			r.mic(false, 400*time.Millisecond)
+		}
+		if e := r.over(p); e.Interrupted {
+			t.Errorf("ended: %v", e)
+		}
+	})
+}

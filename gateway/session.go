@@ -676,8 +676,9 @@ func (s *session) endpointing(spoken *response) vad.Options {
 	}
 	if spoken != nil && !spoken.held {
 		// Words cannot be counted before they are recognised; the time that they
-		// take to say can.
-		words := time.Duration(max(1, spoken.start.MinWords))
+		// take to say can. A response that was held in vain is harder to hold: a
+		// kiosk in a noise, or one that hears itself and is not known, must get on.
+		words := time.Duration(max(1, int(spoken.start.MinWords)) + spoken.disturbed)
 		o.MinSpeech = min(longestNeeded, minBargeIn+(words-1)*perWord)
 	}
 	return o
