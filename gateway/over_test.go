@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
@@ -66,11 +67,14 @@ func TestTheKiosksOwnVoiceDoesNotInterruptIt(t *testing.T) {
 	customer := flite.Say(t, "rms", "Excuse me, where do I find the hammers?")
 	length := time.Duration(len(kiosk)/2) * time.Second / wire.RateIn
 	for name, tc := range map[string]struct {
-		echo float64 // of the kiosk's voice in its microphone
-		loud float64 // of a customer; 0: there is none
+		echo  float64 // of the kiosk's voice in its microphone
+		delay time.Duration
+		loud  float64 // of a customer; 0: there is none
 	}{
 		"itself, 10 dB softer":          {echo: 0.32},
 		"itself, 20 dB softer":          {echo: 0.1},
+		"itself, late":                  {echo: 0.2, delay: 300 * time.Millisecond},
+		"itself, at once":               {echo: 0.2, delay: 30 * time.Millisecond},
 		"a customer over it":            {echo: 0.1, loud: 1},
 		"a customer without it":         {loud: 1},
 		"a customer as soft as an echo": {loud: 0.1},
@@ -78,7 +82,7 @@ func TestTheKiosksOwnVoiceDoesNotInterruptIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inRoom(t, func(t *testing.T, r *room) {
 				r.take(wire.ClientReady{Version: "1"})
-				h := &hall{kiosk: kiosk, customer: customer, loud: tc.loud, delay: 120 * time.Millisecond, echo: tc.echo, noise: rand.New(rand.NewPCG(1, 2))}
+				h := &hall{kiosk: kiosk, customer: customer, loud: tc.loud, delay: cmp.Or(tc.delay, 120*time.Millisecond), echo: tc.echo, noise: rand.New(rand.NewPCG(1, 2))}
 				r.listen(h, time.Second)
 				r.signals()
 				p := r.speak(1, "speech")

@@ -82,6 +82,7 @@ type ear struct {
 	filled   int
 	lead     [leadFrames][vad.FrameBytes]byte // the last second, a ring
 	frames   int                              // heard so far
+	itself   bool                             // the last sound was the kiosk's own voice
 }
 
 // A session is a kiosk at this gateway. It outlives a connection for a grace
