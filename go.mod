@@ -31,7 +31,6 @@ require (
 require (
 	github.com/nyaruka/phonenumbers v1.8.1
 	github.com/rogpeppe/go-internal v1.14.1
-	gonum.org/v1/gonum v0.17.0
 )
 
 require (

@@ -61,7 +61,10 @@ func (s *session) fade(r *response, now time.Time) {
 func (v ownVoice) silent(now time.Time) bool { return v.rate == 0 || now.Sub(v.when) > echo.Late }
 
 // hearsItself tells whether what is about to count as speech is the kiosk's own
-// voice, and else whether that is in it.
+// voice, and else whether that is in it. A kiosk whose own voice was the last sound
+// is believed to go on hearing it, once: a customer who means it is heard a quarter
+// of a second later, and a sentence has twenty such sounds, of which one in twenty
+// is not known.
 func (s *session) hearsItself(e *ear, now time.Time) (own, within bool) {
 	lead := e.detector.Lead()
 	var mic []byte
@@ -76,7 +79,13 @@ func (s *session) hearsItself(e *ear, now time.Time) (own, within bool) {
 		m := echo.Compare(mic, v.pcm, v.rate, v.due+int(since*time.Duration(v.rate)/time.Second))
 		own, within = own || m.Own(), within || m.Within()
 	}
-	return own, within
+	if mic == nil { // nothing can be heard of it
+		e.itself = false
+		return false, false
+	}
+	again := e.itself && !own
+	e.itself = own
+	return own || again, within
 }
 
 // judged says why an utterance was not meant for the kiosk; empty: it was.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
@@ -66,11 +67,14 @@ func TestTheKiosksOwnVoiceDoesNotInterruptIt(t *testing.T) {
 	customer := flite.Say(t, "rms", "Excuse me, where do I find the hammers?")
 	length := time.Duration(len(kiosk)/2) * time.Second / wire.RateIn
 	for name, tc := range map[string]struct {
-		echo float64 // of the kiosk's voice in its microphone
-		loud float64 // of a customer; 0: there is none
+		echo  float64 // of the kiosk's voice in its microphone
+		delay time.Duration
+		loud  float64 // of a customer; 0: there is none
 	}{
 		"itself, 10 dB softer":          {echo: 0.32},
 		"itself, 20 dB softer":          {echo: 0.1},
+		"itself, late":                  {echo: 0.2, delay: 300 * time.Millisecond},
+		"itself, at once":               {echo: 0.2, delay: 30 * time.Millisecond},
 		"a customer over it":            {echo: 0.1, loud: 1},
 		"a customer without it":         {loud: 1},
 		"a customer as soft as an echo": {loud: 0.1},
@@ -78,7 +82,7 @@ func TestTheKiosksOwnVoiceDoesNotInterruptIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inRoom(t, func(t *testing.T, r *room) {
 				r.take(wire.ClientReady{Version: "1"})
-				h := &hall{kiosk: kiosk, customer: customer, loud: tc.loud, delay: 120 * time.Millisecond, echo: tc.echo, noise: rand.New(rand.NewPCG(1, 2))}
+				h := &hall{kiosk: kiosk, customer: customer, loud: tc.loud, delay: cmp.Or(tc.delay, 120*time.Millisecond), echo: tc.echo, noise: rand.New(rand.NewPCG(1, 2))}
 				r.listen(h, time.Second)
 				r.signals()
 				p := r.speak(1, "speech")
@@ -103,4 +107,32 @@ func TestTheKiosksOwnVoiceDoesNotInterruptIt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A noise that does not end must not hold the kiosk up for ever.
+func TestAVoiceThatWasHeldInVainIsHarderToHold(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		var said []string
+		for range 12 {
+			said = append(said, "and so on")
+		}
+		p := r.speak(2, "speech", said...)
+		r.mic(false, 500*time.Millisecond)
+		for _, needed := range []time.Duration{250, 450, 650, 700, 700} {
+			needed *= time.Millisecond
+			r.mic(true, needed-40*time.Millisecond)
+			r.mic(false, 400*time.Millisecond)
+			r.expectSignals()
+			r.mic(true, needed+40*time.Millisecond)
+			r.expectSignals(workflows.SpeechStarted)
+			r.mic(false, 300*time.Millisecond)
+			if v := r.understood(""); v.Ignored != "noise" {
+				t.Fatalf("the verdict is %v", v)
+			}
+			r.mic(false, 400*time.Millisecond)
+		}
+		if e := r.over(p); e.Interrupted {
+			t.Errorf("ended: %v", e)
+		}
+	})
 }

@@ -73,19 +73,20 @@ type response struct {
 
 	// Playback. The played position is what the kiosk told last, mark, plus the
 	// time since then; it never runs ahead of what was sent.
-	begun    bool
-	sent     int64 // samples
-	lastSent bool
-	endTold  bool
-	mark     int64
-	marked   time.Time // zero: the clock stands: nobody is connected, or it is held
-	held     bool      // because of a sound whose verdict is awaited
-	reported bool      // the kiosk tells its position
-	dry      bool      // and has told that it has played everything
-	moved    time.Time // when there was progress last
-	captions int       // parts whose beginning was told
-	early    []wire.Out
-	cues     []wire.Cue
+	begun     bool
+	sent      int64 // samples
+	lastSent  bool
+	endTold   bool
+	mark      int64
+	marked    time.Time // zero: the clock stands: nobody is connected, or it is held
+	held      bool      // because of a sound whose verdict is awaited
+	disturbed int       // how often it was held in vain
+	reported  bool      // the kiosk tells its position
+	dry       bool      // and has told that it has played everything
+	moved     time.Time // when there was progress last
+	captions  int       // parts whose beginning was told
+	early     []wire.Out
+	cues      []wire.Cue
 
 	// The end.
 	over        bool

@@ -83,6 +83,7 @@ type ear struct {
 	filled   int
 	lead     [leadFrames][vad.FrameBytes]byte // the last second, a ring
 	frames   int                              // heard so far
+	itself   bool                             // the last sound was the kiosk's own voice
 }
 
 // A session is a kiosk at this gateway. It outlives a connection for a grace
@@ -685,8 +686,9 @@ func (s *session) endpointing(spoken *response) vad.Options {
 	}
 	if spoken != nil && !spoken.held {
 		// Words cannot be counted before they are recognised; the time that they
-		// take to say can.
-		words := time.Duration(max(1, spoken.start.MinWords))
+		// take to say can. A response that was held in vain is harder to hold: a
+		// kiosk in a noise, or one that hears itself and is not known, must get on.
+		words := time.Duration(max(1, int(spoken.start.MinWords)) + spoken.disturbed)
 		o.MinSpeech = min(longestNeeded, minBargeIn+(words-1)*perWord)
 	}
 	return o

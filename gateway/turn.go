@@ -288,6 +288,9 @@ func (s *session) showWords(t *media.Transcript, final bool) *wire.UserTranscrip
 // voice or an answer had to wait is closed with that; another stays open, because
 // more words may show what it was.
 func (s *session) ignore(u *utterance, now time.Time) {
+	if u.over != nil {
+		u.over.disturbed++
+	}
 	switch {
 	case s.open == u && (u.over != nil || s.unanswered(u) != nil):
 		s.endDetection()
@@ -424,7 +427,11 @@ func (s *session) speakOn(now time.Time) {
 		return
 	}
 	r.held = false
-	r.rewindTo(r.mark-r.samples(heldLead), now)
+	again := heldLead
+	if r.disturbed > 1 {
+		again = 0 // or a noise that does not end would keep it where it is
+	}
+	r.rewindTo(r.mark-r.samples(again), now)
 	r.captions = r.wholeParts(r.sent) // the sentence in progress is told once more
 	if s.conn == nil {
 		r.pause(now) // attach says it again

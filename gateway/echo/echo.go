@@ -18,8 +18,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"gonum.org/v1/gonum/dsp/fourier"
 )
 
 // What is compared.
@@ -31,9 +29,10 @@ const (
 	// Early is how much earlier: the position that a kiosk tells comes late.
 	Early = 100 * time.Millisecond
 	// Shortest is the least that can be judged. Of more than Longest the newest
-	// part is.
+	// part is; all together is a power of two of samples, which is what a Fourier
+	// transform is quick with.
 	Shortest = 240 * time.Millisecond
-	Longest  = 560 * time.Millisecond
+	Longest  = 324 * time.Millisecond
 )
 
 const (
@@ -99,26 +98,20 @@ func (m Match) Own() bool {
 // beside a customer's voice or alone.
 func (m Match) Within() bool { return m.Least > 0 && m.Peak >= m.Least }
 
-// scratch is the memory of one comparison, some 330 KB, shared by all sessions.
+// scratch is the memory of one comparison, some 260 KB, shared by all sessions.
 type scratch struct {
-	fft          *fourier.FFT
-	mic, played  []float64
-	found        []float64 // the correlation, by lag
-	micF, playF  []complex128
-	short        *fourier.FFT
-	frame        []float64 // zero behind the hop
-	frameF       []complex128
+	mic, played  [size]float64
+	spectrum     [size]complex128
+	frame        [window]complex128
 	heard, voice [bands][hops]float64
 	gains        [hops]float64
 }
 
-var pool = sync.Pool{New: func() any {
-	return &scratch{
-		fft: fourier.NewFFT(size), mic: make([]float64, size), played: make([]float64, size), found: make([]float64, size),
-		micF: make([]complex128, size/2+1), playF: make([]complex128, size/2+1),
-		short: fourier.NewFFT(window), frame: make([]float64, window), frameF: make([]complex128, window/2+1),
-	}
-}}
+var (
+	whole = newTransform(size)
+	short = newTransform(window)
+	pool  = sync.Pool{New: func() any { return new(scratch) }}
+)
 
 // Compare holds what a microphone heard (PCM16 little-endian mono at 16 kHz)
 // against what was played (the same at playedRate Hz), of which sample at was due,
@@ -126,7 +119,8 @@ var pool = sync.Pool{New: func() any {
 // what lies outside of played counts as silence: played should reach from Late
 // before the microphone's first sample to Early after its last.
 //
-// Less than Shortest gives a Match that is not Own.
+// Less than Shortest, or played at less than 8,000 Hz, gives a Match that is not
+// Own.
 func Compare(mic, played []byte, playedRate, at int) Match {
 	if skip := len(mic)/2 - int(Longest*micRate/time.Second); skip > 0 {
 		mic = mic[skip*2:]
@@ -140,7 +134,7 @@ func Compare(mic, played []byte, playedRate, at int) Match {
 	n := len(mic) / 2 * rate / micRate
 	resample(s.mic[:n], mic, micRate, 0)
 	clear(s.mic[n:])
-	resample(s.played, played, playedRate, at-int(Late*time.Duration(playedRate)/time.Second))
+	resample(s.played[:], played, playedRate, at-int(Late*time.Duration(playedRate)/time.Second))
 
 	lag, peak := s.correlate(n)
 	m := Match{Peak: peak, Least: leastPeak / math.Sqrt(float64(n)/rate)}
@@ -158,52 +152,61 @@ func resample(out []float64, pcm []byte, pcmRate, from int) {
 	width := float64(pcmRate) / rate
 	for i := range out {
 		centre := float64(from) + float64(i)*width
+		first := max(0, int(math.Ceil(centre-width)))
+		last := min(len(pcm)/2-1, int(centre+width))
 		sum := 0.0
-		for k := int(math.Ceil(centre - width)); float64(k) < centre+width; k++ {
-			if k >= 0 && k*2+1 < len(pcm) {
-				sum += float64(int16(uint16(pcm[k*2])|uint16(pcm[k*2+1])<<8)) * (1 - math.Abs(float64(k)-centre)/width)
-			}
+		for k := first; k <= last; k++ {
+			sample := int16(uint16(pcm[k*2]) | uint16(pcm[k*2+1])<<8)
+			sum += float64(sample) * (width - math.Abs(float64(k)-centre))
 		}
-		out[i] = sum / (width * 32768)
+		out[i] = sum / (width * width * 32768)
 	}
 }
 
 // correlate gives the place in played where the first n samples of mic are most
 // alike, and how alike.
 func (s *scratch) correlate(n int) (lag int, peak float64) {
-	s.fft.Coefficients(s.micF, s.mic)
-	s.fft.Coefficients(s.playF, s.played)
+	z := s.spectrum[:]
+	for i, played := range s.played {
+		z[i] = complex(played, s.mic[i]) // both are real, and one transform is enough
+	}
+	whole.of(z)
 	all := 0.0
-	for i := range s.micF {
-		x := s.playF[i] * cmplx.Conj(s.micF[i])
+	for i := lowest * size / rate; i <= highest*size/rate; i++ {
+		a, b := z[i], cmplx.Conj(z[size-i])
+		played, mic := (a+b)/2, (a-b)*-0.5i
+		x := cmplx.Conj(played) * mic
 		power := real(x)*real(x) + imag(x)*imag(x)
-		if hz := i * rate / size; hz < lowest || hz > highest || power < 1e-30 {
-			s.micF[i] = 0
+		if power < 1e-30 {
+			z[i] = 0
 			continue
 		}
 		// Divided by the magnitude to the power of 3/4: whitened, but not so far that
 		// the noise between a voice's harmonics counts as much as they do.
 		root := math.Sqrt(math.Sqrt(power))
-		x /= complex(root*math.Sqrt(math.Sqrt(root)), 0)
-		all += cmplx.Abs(x)
-		s.micF[i] = x
+		eighth := math.Sqrt(root) // of the power, which is what is left of the magnitude
+		by := 1 / (root * eighth)
+		z[i] = complex(real(x)*by, imag(x)*by)
+		all += eighth
 	}
 	if all == 0 {
 		return 0, 0
 	}
-	s.fft.Sequence(s.found, s.micF)
-	for i, v := range s.found[:size-n+1] {
-		if v = math.Abs(v); v > peak {
+	clear(z[:lowest*size/rate])
+	clear(z[highest*size/rate+1:])
+	whole.of(z)
+	for i, v := range z[:size-n+1] {
+		if v := math.Abs(real(v)); v > peak {
 			lag, peak = i, v
 		}
 	}
-	return lag, peak / (2 * all)
+	return lag, peak / all
 }
 
 // follow holds the levels of n samples of mic against those of played at a lag.
 func (s *scratch) follow(n, lag int) (correlation, share float64) {
 	count := n / hop
-	s.measure(&s.heard, s.mic, count)
+	s.measure(&s.heard, s.mic[:], count)
 	s.measure(&s.voice, s.played[lag:], count)
 	var xy, xx, yy, power, beyond float64
 	for b := range bands {
@@ -239,12 +242,13 @@ func raise(levels []float64) (mean float64) {
 func (s *scratch) measure(levels *[bands][hops]float64, samples []float64, count int) {
 	for i := range count {
 		for k, v := range samples[i*hop : (i+1)*hop] {
-			s.frame[k] = v * hann[k]
+			s.frame[k] = complex(v*hann[k], 0)
 		}
-		s.short.Coefficients(s.frameF, s.frame)
+		clear(s.frame[hop:])
+		short.of(s.frame[:])
 		for b := range bands {
 			sum := 1e-9
-			for _, x := range s.frameF[edges[b]*window/rate : edges[b+1]*window/rate] {
+			for _, x := range s.frame[edges[b]*window/rate : edges[b+1]*window/rate] {
 				sum += real(x)*real(x) + imag(x)*imag(x)
 			}
 			levels[b][i] = 10 * math.Log10(sum)
