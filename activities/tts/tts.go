@@ -114,7 +114,8 @@ func (s *Speaker) Speak(ctx context.Context, in activities.SpeakInput) (_ activi
 			played:  make(chan struct{}, 1),
 		}
 		if in.Text != "" { // written once more, it changes nothing
-			if err := write(ctx, gateway, in); err != nil {
+			// Of a response that is over, Play tells how much was heard.
+			if err := write(ctx, gateway, in); err != nil && !errors.Is(err, session.ErrCut) {
 				return err
 			}
 		}

@@ -254,6 +254,16 @@ func TestSecondAttemptGoesOn(t *testing.T) {
 	}
 }
 
+// The first attempt's worker died when all had been heard.
+func TestSecondAttemptOfWhatWasHeardTellsSo(t *testing.T) {
+	s := newScene(t, failing("Write", codes.Aborted), stub.Config{})
+	s.gateway.Preset(twoSentences, true)
+	got, err := s.run(activities.SpeakInput{Text: twoSentences})
+	if err != nil || got.Interrupted || got.Heard != twoSentences {
+		t.Errorf("result %+v, %v", got, err)
+	}
+}
+
 func TestSpeakFails(t *testing.T) {
 	fault := func(f stub.Fault) stub.Config {
 		f.Path, f.Skip = stub.Speech, 1 // in the second sentence
