@@ -11,7 +11,7 @@ import (
 // arrived, and sends it again before it sends another. Whatever the signal, and
 // whenever it comes, a conversation goes on as if it had come once.
 func TestASignalThatArrivesAgainChangesNothing(t *testing.T) {
-	seeds := uint64(100)
+	seeds := uint64(40)
 	if testing.Short() {
 		seeds = 20
 	}

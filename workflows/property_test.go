@@ -34,7 +34,7 @@ import (
 // breaks. Whatever is said is answered once, however often its speaker pauses,
 // and nothing is done for half a sentence.
 func TestEveryConversationEnds(t *testing.T) {
-	seeds := uint64(500)
+	seeds := uint64(150)
 	if testing.Short() {
 		seeds = 50
 	}
