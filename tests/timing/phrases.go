@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -27,6 +28,7 @@ const (
 
 // phrases are what the customer says in a scenario, by their mark.
 type phrases struct {
+	mu      sync.Mutex
 	texts   []string
 	samples []int
 }
@@ -34,6 +36,8 @@ type phrases struct {
 // voice is a phrase as the microphone hears it.
 func (p *phrases) voice(text string, d time.Duration) []int16 {
 	pcm := voiced(d, 140)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.texts, p.samples = append(p.texts, text), append(p.samples, len(pcm))
 	mark := int16(len(p.texts))
 	if mark >= marks {
@@ -103,6 +107,8 @@ func (r *recognised) add(pcm []byte) {
 // at least is missing is shown as such, because a recogniser would have misheard
 // it.
 func (p *phrases) text(r *recognised) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var texts []string
 	for _, mark := range r.order {
 		text := p.texts[mark-1]

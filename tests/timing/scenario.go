@@ -409,10 +409,7 @@ func (s *stage) act(ctx context.Context, t *testing.T, a Act) {
 	}
 	switch {
 	case a.Says != "":
-		s.mu.Lock()
-		pcm := s.phrases.voice(a.Says, a.Lasts)
-		s.mu.Unlock()
-		sounds(a.Says, pcm)
+		sounds(a.Says, s.phrases.voice(a.Says, a.Lasts))
 	case a.Noise != "":
 		sounds("("+a.Noise+")", noise(a.Noise, a.Lasts))
 	case a.Types != "":
