@@ -478,6 +478,9 @@ func (s *session) act(seq int64, sig workflows.Signal, now time.Time) {
 	s.signal(item{seq: seq, start: true, Signal: sig})
 	s.interrupt("input", 0, now)
 	s.answeredAll()
+	if s.open != nil {
+		s.open.before = thinking
+	}
 	s.askedAt = now
 	s.takeAnswer()
 	s.show(thinking)

@@ -237,7 +237,12 @@ func (s *session) understand(t *media.Transcript, now time.Time) *media.Verdict 
 	}
 	u.verdict.Joins = u.joins
 	s.cutQuestions(now)
-	if r := s.current; r != nil && (r == u.over || u.late && u.over == nil) && s.interrupt("speech", 0, now) {
+	if r := s.current; r != nil && r.start.BargeIn == "speech" && (r == u.over || u.late && u.over == nil) && s.interrupt("speech", 0, now) {
+		for _, x := range s.utterances {
+			if x.over == r { // what else is said now is said into the silence
+				x.over = nil
+			}
+		}
 		if before := s.turnBefore(u); before != nil && time.Duration(r.playedMs)*time.Millisecond < unheard {
 			s.cutOff(before, u)
 		}
@@ -287,7 +292,7 @@ func (s *session) ignore(u *utterance, now time.Time) {
 	case s.open == u && (u.over != nil || s.unanswered(u) != nil):
 		s.endDetection()
 		s.commit("ignored", now)
-	case u.committed:
+	case u.committed && !u.answered: // nor was it followed by another turn
 		s.askedAt = u.asked
 		s.afterNothing(u)
 	}

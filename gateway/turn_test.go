@@ -722,3 +722,53 @@ func TestEveryTurnComesToAnEnd(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoHasCutTheVoiceIsHeardToTheEnd(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		begin := start(nil, 2, "speech").GetStart()
+		begin.MinWords = 2
+		p := r.play(begin, "You find hammers", "in aisle four")
+		r.mic(false, 500*time.Millisecond)
+		r.mic(true, 600*time.Millisecond)
+		r.mic(false, 240*time.Millisecond)
+		if v := r.understood("stop that"); v.Ignored != "" {
+			t.Errorf("the verdict is %v", v)
+		}
+		if e := r.over(p); !e.Interrupted {
+			t.Errorf("ended: %v", e)
+		}
+		r.mic(true, 300*time.Millisecond) // the same turn, or the next
+		r.mic(false, 240*time.Millisecond)
+		if v := r.understood("nails"); v.Ignored != "" {
+			t.Errorf("one word into the silence: the verdict is %v", v)
+		}
+	})
+}
+
+func TestALateNoiseDoesNotUndoWhatCameAfterIt(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		r.mic(true, 300*time.Millisecond)
+		r.mic(false, 600*time.Millisecond)
+		n := r.s.spoken
+		r.take(wire.SendText{Content: "hello"})
+		r.s.understand(&media.Transcript{Utterance: n}, time.Now())
+		if r.s.state != thinking || r.s.askedAt.IsZero() {
+			t.Errorf("the kiosk shows %s, and waits for an answer: %t", r.s.state, !r.s.askedAt.IsZero())
+		}
+	})
+}
+
+func TestLateWordsDoNotCutWhatOnlyAHotwordCuts(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		r.mic(true, time.Second)
+		r.mic(false, 600*time.Millisecond)
+		r.understood("where are the hammers")
+		r.mic(true, 300*time.Millisecond)
+		p := r.speak(2, "hotword", "one", "two", "three")
+		r.mic(false, 2500*time.Millisecond)
+		r.understood("and nails")
+		if e := r.over(p); e.Interrupted {
+			t.Errorf("ended: %v", e)
+		}
+	})
+}
