@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -62,9 +63,9 @@ func (v ownVoice) silent(now time.Time) bool { return v.rate == 0 || now.Sub(v.w
 
 // hearsItself tells whether what is about to count as speech is the kiosk's own
 // voice, and else whether that is in it. A kiosk whose own voice was the last sound
-// is believed to go on hearing it, once: a customer who means it is heard a quarter
-// of a second later, and a sentence has twenty such sounds, of which one in twenty
-// is not known.
+// is believed to hear it once more, unless this one is twice as loud: a sentence
+// has twenty such sounds, of which one in twenty is not known, and a customer is
+// nearer than the loudspeaker.
 func (s *session) hearsItself(e *ear, now time.Time) (own, within bool) {
 	lead := e.detector.Lead()
 	var mic []byte
@@ -80,12 +81,26 @@ func (s *session) hearsItself(e *ear, now time.Time) (own, within bool) {
 		own, within = own || m.Own(), within || m.Within()
 	}
 	if mic == nil { // nothing can be heard of it
-		e.itself = false
+		e.itself = 0
 		return false, false
 	}
-	again := e.itself && !own
-	e.itself = own
+	loud := power(mic)
+	again := !own && loud < 4*e.itself
+	e.itself = 0
+	if own {
+		e.itself = loud
+	}
 	return own || again, within
+}
+
+// power is the mean square of samples.
+func power(pcm []byte) float64 {
+	sum := 0.0
+	for i := 0; i+1 < len(pcm); i += 2 {
+		v := float64(int16(binary.LittleEndian.Uint16(pcm[i:])))
+		sum += v * v
+	}
+	return sum / float64(max(1, len(pcm)/2))
 }
 
 // judged says why an utterance was not meant for the kiosk; empty: it was.

@@ -83,7 +83,7 @@ type ear struct {
 	filled   int
 	lead     [leadFrames][vad.FrameBytes]byte // the last second, a ring
 	frames   int                              // heard so far
-	itself   bool                             // the last sound was the kiosk's own voice
+	itself   float64                          // power of the last sound, if it was the kiosk's own voice; else 0
 }
 
 // A session is a kiosk at this gateway. It outlives a connection for a grace
