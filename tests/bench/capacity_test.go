@@ -36,7 +36,7 @@ const (
 )
 
 // loaded starts the system with a store of n kiosks and stub models.
-func loaded(t *testing.T, n int, args ...string) (*system.System, *stub.Server, []string) {
+func loaded(t *testing.T, n int, args ...string) (sys *system.System, tokens []string) {
 	t.Helper()
 	models, err := stub.Start(stub.Config{FirstToken: firstToken, FirstAudio: firstAudio, Timing: true, Answer: answer, Unrecorded: true})
 	if err != nil {
@@ -44,28 +44,21 @@ func loaded(t *testing.T, n int, args ...string) (*system.System, *stub.Server, 
 	}
 	t.Cleanup(func() { models.Close() })
 	folder := load.Store(t, filepath.Join(system.Root(t), "examples", "hardware-store"), "help", n)
-	sys := system.Start(t, append([]string{"--store", folder, "--speech", models.URL, "--llm", "openai", "--llm-url", models.URL, "--llm-model", "stub"}, args...)...)
-	tokens := make([]string, n)
+	sys = system.Start(t, append([]string{"--store", folder, "--speech", models.URL, "--llm", "openai", "--llm-url", models.URL, "--llm-model", "stub"}, args...)...)
+	tokens = make([]string, n)
 	for i := range tokens {
 		tokens[i] = sys.Tokens[load.Kiosk(i)]
 	}
-	return sys, models, tokens
+	return sys, tokens
 }
 
-// processes of a system, and this one, which holds the kiosks and the models.
 func processes(t *testing.T, sys *system.System) []load.Process {
 	t.Helper()
-	all := []load.Process{{Name: "parley", Pid: sys.Pid()}}
-	children, err := load.Children(sys.Pid())
+	all, err := load.System(sys.Pid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range children {
-		if p.Name == "temporal" {
-			all = append(all, p)
-		}
-	}
-	return append(all, load.Process{Name: "kiosks", Pid: os.Getpid()})
+	return all
 }
 
 func usages(t *testing.T, all []load.Process) []load.Usage {
@@ -94,7 +87,7 @@ func TestBenchCapacity(t *testing.T) {
 		levels = append(levels, n)
 	}
 	slices.Sort(levels)
-	sys, _, tokens := loaded(t, levels[len(levels)-1])
+	sys, tokens := loaded(t, levels[len(levels)-1])
 	all := processes(t, sys)
 
 	var out strings.Builder
@@ -110,7 +103,8 @@ func TestBenchCapacity(t *testing.T) {
 	for _, n := range levels {
 		f, err := load.Open(t.Context(), load.Config{URL: sys.Kiosk, Tokens: tokens[talking:n], Every: *every, Ears: *ears, Want: answer})
 		if err != nil {
-			t.Fatal(err)
+			t.Logf("%d kiosks: %v", n, err) // what was measured so far is worth showing
+			break
 		}
 		defer f.Close()
 		floors = append(floors, f)
@@ -174,7 +168,7 @@ func eventsPerTurn(t *testing.T, sys *system.System) string {
 	}
 	turns, err := status(t.Context(), c, sys)
 	if err != nil || turns == 0 {
-		return fmt.Sprintf("no history to count: %v", err)
+		return fmt.Sprintf("History of a conversation: %d turns, %v", turns, err)
 	}
 	return fmt.Sprintf("History of a conversation: %.1f events and %.1f KB a turn%s",
 		float64(total)/float64(turns), float64(bytes)/1024/float64(turns), aTurn(counts, turns))

@@ -24,7 +24,7 @@ func TestBenchIdleSessions(t *testing.T) {
 	if !*run {
 		t.Skip("a benchmark; run `make bench`")
 	}
-	sys, _, tokens := loaded(t, *idleKiosks, "--session-grace", "1s")
+	sys, tokens := loaded(t, *idleKiosks, "--session-grace", "1s")
 	gateway := processes(t, sys)[0]
 	type reading struct {
 		heap, goroutines float64

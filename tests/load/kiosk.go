@@ -40,7 +40,6 @@ type kiosk struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced when something has happened
 	state    string
-	states   int // counts changes
 	ended    bool
 	err      error
 	speech   int       // frames that the microphone still has to say
@@ -242,7 +241,6 @@ func (k *kiosk) take(kind int, b []byte) error {
 	case "state":
 		k.state = m.Data.D.State
 		k.hears = k.state != "idle"
-		k.states++
 	case "ended":
 		k.ended, k.hears = true, false
 	case "audio":

@@ -33,8 +33,6 @@ type Config struct {
 	// Turns of a conversation, after which the customer leaves and the next one
 	// comes. Default 30.
 	Turns int
-	// OnTurn is told each turn; called from many goroutines. May be nil.
-	OnTurn func(kiosk, turn int, took time.Duration, err error)
 }
 
 // A Floor is kiosks that talk.
@@ -151,9 +149,6 @@ func (f *Floor) visit(ctx context.Context, i int, first time.Time, ready chan<- 
 func (f *Floor) note(ctx context.Context, kiosk, turn int, took time.Duration, err error) {
 	if ctx.Err() != nil {
 		return
-	}
-	if f.config.OnTurn != nil {
-		f.config.OnTurn(kiosk, turn, took, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -51,9 +51,25 @@ func (p Process) Usage() (Usage, error) {
 	return Usage{CPU: time.Duration(ticks) * time.Second / ticksPerSecond, Memory: pages * int64(os.Getpagesize())}, err
 }
 
-// Children gives the processes that pid has started, by the names of their
+// System gives the processes of a `parley dev`: itself, its Temporal, and this one,
+// which holds the kiosks.
+func System(pid int) ([]Process, error) {
+	all := []Process{{Name: "parley", Pid: pid}}
+	started, err := children(pid)
+	for _, p := range started {
+		if p.Name == "temporal" {
+			all = append(all, p)
+		}
+	}
+	if err == nil && len(all) != 2 {
+		err = fmt.Errorf("process %d has not started one Temporal but %d", pid, len(all)-1)
+	}
+	return append(all, Process{Name: "kiosks", Pid: os.Getpid()}), err
+}
+
+// children gives the processes that pid has started, by the names of their
 // commands.
-func Children(pid int) ([]Process, error) {
+func children(pid int) ([]Process, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return nil, err

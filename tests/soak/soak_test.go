@@ -58,17 +58,10 @@ func TestSoak(t *testing.T) {
 	defer server.Close()
 	folder := load.Store(t, filepath.Join(system.Root(t), "examples", "hardware-store"), "help", *kiosks)
 	sys := system.Start(t, "--store", folder, "--speech", server.URL, "--llm", "openai", "--llm-url", server.URL, "--llm-model", "stub")
-	processes := []load.Process{{Name: "parley", Pid: sys.Pid()}}
-	children, err := load.Children(sys.Pid())
+	processes, err := load.System(sys.Pid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range children {
-		if p.Name == "temporal" {
-			processes = append(processes, p)
-		}
-	}
-	processes = append(processes, load.Process{Name: "kiosks", Pid: os.Getpid()})
 
 	tokens := make([]string, *kiosks)
 	for i := range tokens {
