@@ -46,7 +46,7 @@ soak: packages build ## ten minutes at the capacity bar: no error, nothing that 
 	@$(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run '^TestSoak$$' ./tests/soak -args -soak -kiosks $(or $(KIOSKS),100) -for $(or $(FOR),10m) -out $(abspath $(or $(OUT),dist/soak))
 
 chaos: test-packages ## kills and cuts every part while customers talk, and says what was lost (FAULTS=100 SEED=… ONLY="kill gateway")
-	@$(GO) test -tags $(TAGS) -count=1 -timeout 60m -v -run '^TestNothingIsLost$$' ./tests/chaos -args -faults $(or $(FAULTS),100) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only "$(ONLY)")
+	@mkdir -p bin/chaos && $(GO) test -tags $(TAGS) -count=1 -timeout 60m -artifacts -outputdir bin/chaos -v -run '^TestNothingIsLost$$' ./tests/chaos -args -faults $(or $(FAULTS),100) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only "$(ONLY)")
 
 fuzz: ## every fuzz target for a while (FUZZTIME=2m)
 	@tests/fuzz

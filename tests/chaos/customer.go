@@ -46,6 +46,7 @@ type input struct {
 	at    time.Time
 	acked time.Time // when the kiosk was told that it has arrived; zero: never
 	done  time.Time // when the whole answer was heard; zero: never
+	again bool      // it was said aloud before, and the kiosk did not show that it heard that
 	cut   bool      // they spoke on before the kiosk had asked what else it may be
 }
 
@@ -174,8 +175,8 @@ func (c *customer) ask(ctx context.Context) {
 	turn, over := c.turn, c.over
 	c.mu.Unlock()
 	in := &input{turn: turn}
-	if len(c.voices) == 0 || turn%2 == 0 || !c.askAloud(ctx, in) {
-		in = &input{turn: turn, text: fmt.Sprintf("where are the hammers, number %d", turn)}
+	if aloud := len(c.voices) > 0 && turn%2 != 0; !aloud || !c.askAloud(ctx, in) {
+		in = &input{turn: turn, text: fmt.Sprintf("where are the hammers, number %d", turn), again: aloud}
 		c.say("send-text", map[string]any{"content": in.text}, in)
 	}
 	if c.hasty && turn%3 == 1 && c.wait(ctx, patience, func() bool { return c.over > over || c.asks(turn) }) && c.interrupts(in) {
