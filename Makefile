@@ -12,7 +12,7 @@ export GOFLAGS := -buildvcs=false
 RUN_PACKAGES  := gcc libc6-dev pkg-config flite espeak-ng libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us
 TEST_PACKAGES := $(RUN_PACKAGES) chromium python3
 
-.PHONY: help run build test cluster-test chaos lint bench soak fuzz generate kiosk image sbom compose-secrets packages test-packages
+.PHONY: help run build test cluster-test chaos lint bench soak turn-model fuzz generate kiosk image sbom compose-secrets packages test-packages
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ soak: packages build ## ten minutes at the capacity bar: no error, nothing that 
 
 chaos: test-packages ## kills and cuts every part while customers talk, and says what was lost (FAULTS=100 SEED=… ONLY="kill gateway")
 	@mkdir -p bin/chaos && $(GO) test -tags $(TAGS) -count=1 -timeout 60m -artifacts -outputdir bin/chaos -v -run '^TestNothingIsLost$$' ./tests/chaos -args -faults $(or $(FAULTS),100) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only "$(ONLY)")
+
+turn-model: ## Smart Turn's server, which tells who has said all, in a Python environment of its own (200 MB from PyPI); make test uses it where it is
+	@deploy/turn/run --install
 
 fuzz: ## every fuzz target for a while (FUZZTIME=2m)
 	@tests/fuzz
