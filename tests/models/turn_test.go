@@ -30,7 +30,7 @@ func startSmartTurn(t *testing.T) (url string) {
 		t.Fatal(err)
 	}
 	if err := server.Start(); err != nil {
-		t.Skip("skipped: deploy/turn/venv is not there; deploy/turn/run --install makes it, as tests/run does")
+		t.Skip("skipped: deploy/turn/venv is not there; make turn-model makes it")
 	}
 	t.Cleanup(func() { server.Wait() }) //nolint:errcheck // it is killed when the test is over
 	lines := bufio.NewScanner(out)
