@@ -49,6 +49,7 @@ func TestAPauseIsNoEnd(t *testing.T) {
 		t.Errorf("%d turns, in which the customer said %q; want one with all of it", s.Turns, customer)
 	}
 	continued := 0
+	v.recordHistory(temporal, "voice-pause")
 	for _, e := range v.history(temporal).Events {
 		var signal workflows.Signal
 		a := e.GetWorkflowExecutionSignaledEventAttributes()
