@@ -336,17 +336,19 @@ type Policy struct {
 //
 // Speak lasts as long as its audio plays and Perform as long as the kiosk's
 // session, so their attempts are long and their heartbeats are what notices a
-// dead worker. Seven attempts are made within 6.3 s when each fails at once, which
+// dead worker: they beat once a second, and who is silent for two is dead, which
+// leaves the next attempt one of the three seconds within which a conversation goes
+// on. Seven attempts are made within 6.3 s when each fails at once, which
 // is the time in which a server that was killed comes back; one that lets each of
 // them wait is bounded by Patience. Without a voice nothing can be said, not even
 // an apology: Speak waits longer than others for a free slot, while the kiosk's
 // screen says so. Call's attempts are bounded by the
 // catalogue, 5 s where it does not say and 60 s at most. A zero bounds nothing.
 var Policies = map[Pool]Policy{
-	PoolSTT:       {Attempt: 40 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
+	PoolSTT:       {Attempt: 40 * time.Second, Queue: 5 * time.Second, Heartbeat: 2 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
 	PoolRetrieval: {Attempt: 3 * time.Second, Queue: 3 * time.Second, Heartbeat: 0, Attempts: 7, Total: Patience, Backoff: 100 * time.Millisecond},
-	PoolLLM:       {Attempt: 30 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
-	PoolTTS:       {Attempt: 3 * time.Minute, Queue: 15 * time.Second, Heartbeat: 3 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
+	PoolLLM:       {Attempt: 30 * time.Second, Queue: 5 * time.Second, Heartbeat: 2 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
+	PoolTTS:       {Attempt: 3 * time.Minute, Queue: 15 * time.Second, Heartbeat: 2 * time.Second, Attempts: 7, Backoff: 100 * time.Millisecond},
 	PoolAvatar:    {Attempt: 3 * time.Hour, Queue: 0, Heartbeat: 10 * time.Second, Attempts: 0, Backoff: 100 * time.Millisecond},
 	PoolAction:    {Attempt: 65 * time.Second, Queue: 5 * time.Second, Heartbeat: 3 * time.Second, Attempts: 3, Backoff: 200 * time.Millisecond},
 }
