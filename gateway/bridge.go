@@ -55,6 +55,9 @@ func (s *session) signal(i item) {
 	i.since = time.Now()
 	i.Gateway, i.Session, i.Stay, i.Seq, i.At = s.g.cfg.AdvertiseMedia, s.id, s.stay, i.seq, i.since.UTC()
 	s.outbox = append(s.outbox, i)
+	if i.Kind == workflows.Joined {
+		s.joins++
+	}
 	if !s.delivering {
 		s.delivering = s.g.tasks.Go(s.deliver)
 	}

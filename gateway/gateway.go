@@ -148,6 +148,7 @@ type Gateway struct {
 	moveBy   time.Time         // while it drains: when the last kiosk has to go
 	watches  map[string]*watch // by workflow id
 
+	seeking  chan struct{} // holds as many as ask where their kiosk is
 	load     load
 	probed   probeCache
 	wasReady atomic.Bool // once is enough; see Config.Probe
@@ -222,6 +223,7 @@ func New(cfg Config) (*Gateway, error) {
 		ctx: ctx, cancel: cancel, dead: make(chan error, 3),
 		sessions: map[string]*session{}, kiosks: map[string]*session{},
 		conns: map[*conn]struct{}{}, watches: map[string]*watch{},
+		seeking: make(chan struct{}, queriesAside),
 	}
 	if cfg.StaffToken != "" {
 		g.staff = newDoor(g, "staff", cfg.StaffToken)

@@ -61,6 +61,7 @@ type stubTemporal struct {
 	events  chan workflows.Event
 	calls   map[string]*workflows.Status // for staff, by workflow id
 	refuse  error                        // of an answer to one
+	asked   int                          // for a status
 }
 
 type stubRun struct {

@@ -660,6 +660,7 @@ func (m *mediaServer) Perform(stream grpc.BidiStreamingServer[media.Cues, media.
 		return err
 	}
 	p := s.perform(first)
+	defer p.stop()
 	in := receive(stream.Context(), stream.Recv)
 	for {
 		entries, more, err := p.timeline()

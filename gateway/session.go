@@ -56,7 +56,7 @@ var (
 	errPlace    = status.Error(codes.InvalidArgument, "place: conversation and session must be set")
 	errNotHere  = status.Error(codes.NotFound, "the kiosk's session is not at this gateway")
 	errKioskOff = status.Error(codes.NotFound, "the kiosk has gone")
-	errReplaced = status.Error(codes.NotFound, "another connection took this kiosk")
+	errReplaced = status.Error(codes.NotFound, replaced)
 	errMoved    = status.Error(codes.Unavailable, "the gateway is draining")
 	errOver     = status.Error(codes.NotFound, "the conversation is over")
 	errCut      = status.Error(codes.Aborted, "the response was cut")
@@ -149,6 +149,7 @@ type session struct {
 
 	// What Temporal is to know; bridge.go.
 	outbox     []item
+	joins      int // told so far
 	delivering bool
 	away       bool // it cannot be reached
 	waits      bool // the customer has waited for too long; see excuse
@@ -238,6 +239,10 @@ func (s *session) captionsFrom(r *response) {
 func (s *session) detach(c sink, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.detachLocked(c, now)
+}
+
+func (s *session) detachLocked(c sink, now time.Time) {
 	if s.conn != c || s.over != nil {
 		return
 	}
@@ -266,17 +271,6 @@ func (s *session) detach(c sink, now time.Time) {
 			s.g.forget(s)
 		}
 	})
-}
-
-// replace closes the connection, because the kiosk has a newer one.
-func (s *session) replace() {
-	s.mu.Lock()
-	c := s.conn
-	s.mu.Unlock()
-	if c != nil {
-		s.detach(c, time.Now())
-		c.close(wire.CloseReplaced, "another connection took this kiosk")
-	}
 }
 
 // end lets everything go: readers of its streams get the error.

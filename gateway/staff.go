@@ -159,22 +159,9 @@ type staffLine struct {
 // call asks a kiosk's conversation for its call for staff; nil when there is
 // none.
 func (g *Gateway) call(ctx context.Context, kiosk string) (*staffCall, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, queryTimeout, fmt.Errorf("no status within %s", queryTimeout))
-	defer cancel()
-	v, err := g.cfg.Temporal.QueryWorkflow(ctx, workflows.ConversationID(g.cfg.Store, kiosk), "", workflows.StatusQuery)
-	var none *serviceerror.NotFound
-	if errors.As(err, &none) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("status of kiosk %s: %w", kiosk, err)
-	}
-	var s workflows.Status
-	if err := v.Get(&s); err != nil {
-		return nil, fmt.Errorf("status of kiosk %s: %w", kiosk, err)
-	}
-	if s.Handoff == nil {
-		return nil, nil
+	s, err := g.status(ctx, g.cfg.Store, kiosk)
+	if err != nil || s == nil || s.Handoff == nil {
+		return nil, err
 	}
 	call := &staffCall{
 		ID: s.Handoff.ID, Store: g.cfg.Store, Kiosk: kiosk, Name: kiosk, Team: s.Handoff.Team, Flow: s.Flow, Step: s.Handoff.Step,

@@ -44,6 +44,7 @@ func (s *stubTemporal) ListWorkflow(context.Context, *workflowservice.ListWorkfl
 func (s *stubTemporal) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (converter.EncodedValue, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	status, ok := s.calls[id]
 	switch {
 	case s.away != nil:

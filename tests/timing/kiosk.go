@@ -131,7 +131,9 @@ func (k *kiosk) lose() {
 	k.mu.Unlock()
 	if conn != nil {
 		conn.Close()
-		<-closed
+	}
+	if closed != nil {
+		<-closed // the gateway may have ended it just now
 	}
 }
 

@@ -69,7 +69,8 @@ type Act struct {
 	Touches string `yaml:"touches"`
 	// Does is one of hush, leave, away (Temporal is, for so long), lost (the kiosk
 	// is, for so long), moved (to another gateway, for so long offline before), dies
-	// (its gateway does, the same), second (another connection takes the kiosk).
+	// (its gateway does, the same), second (another connection takes the kiosk), rival
+	// (the same at another gateway, where it goes on with the conversation).
 	Does string `yaml:"does"`
 }
 
@@ -462,6 +463,16 @@ func (s *stage) does(ctx context.Context, t *testing.T, a Act) {
 			return
 		}
 		<-ctx.Done()
+		other.lose()
+	case "rival":
+		other := &kiosk{network: s.network, token: s.token, note: s.note, responses: map[int]*playback{}}
+		address, _ := gatewayAt(2)
+		if err := other.connect(ctx, address); err != nil {
+			t.Error(err)
+			return
+		}
+		other.start()
+		other.report(ctx)
 		other.lose()
 	default:
 		t.Errorf("nobody knows how to do %q", a.Does)

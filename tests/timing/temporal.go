@@ -147,8 +147,31 @@ func (*stubTemporal) ListWorkflow(context.Context, *workflowservice.ListWorkflow
 }
 
 // QueryWorkflow implements gateway.Temporal.
-func (*stubTemporal) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
-	return nil, serviceerror.NewUnimplemented("QueryWorkflow")
+func (s *stubTemporal) QueryWorkflow(ctx context.Context, id, _, query string, args ...any) (converter.EncodedValue, error) {
+	if err := s.reachable(); err != nil {
+		return nil, err
+	}
+	r := s.current()
+	if r == nil {
+		return nil, serviceerror.NewNotFound("no conversation " + id)
+	}
+	type answer struct {
+		value converter.EncodedValue
+		err   error
+	}
+	answered := make(chan answer, 1)
+	r.env.RegisterDelayedCallback(func() { // between two steps of the workflow
+		value, err := r.env.QueryWorkflow(query, args...)
+		answered <- answer{value, err}
+	}, 0)
+	select {
+	case a := <-answered:
+		return a.value, a.err
+	case <-r.over:
+		return nil, serviceerror.NewNotFound("no conversation " + id)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // UpdateWorkflow implements gateway.Temporal.
