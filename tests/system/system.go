@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -203,16 +204,30 @@ func (s *System) Client(t testing.TB) client.Client {
 	return c
 }
 
-// FreePort finds a TCP port that nobody uses.
+// FreePort finds a TCP port that nobody uses. It is below those from which a
+// system gives to whoever wants any: a port that a process is to have a moment
+// later, or again after it was killed, must not be another's by then.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, highest = 15_000, 32_000
+	for range 100 {
+		port := lowest + rand.IntN(highest-lowest)
+		if _, taken := handedOut.LoadOrStore(port, true); taken {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("no port from %d to %d is free", lowest, highest)
+	return 0
 }
+
+// handedOut are the ports that FreePort gave to this process's tests.
+var handedOut sync.Map
 
 // Eventually polls until a condition holds; the error of the last try is why not.
 func Eventually(ctx context.Context, try func() error) error {
