@@ -61,36 +61,51 @@ func (s *session) fade(r *response, now time.Time) {
 // silent tells whether nothing of the voice can be heard any more.
 func (v ownVoice) silent(now time.Time) bool { return v.rate == 0 || now.Sub(v.when) > echo.Late }
 
-// hearsItself tells whether what is about to count as speech is the kiosk's own
-// voice, and else whether that is in it. A kiosk whose own voice was the last sound
-// is believed to hear it once more, unless this one is twice as loud: a sentence
-// has twenty such sounds, of which one in twenty is not known, and a customer is
-// nearer than the loudspeaker.
-func (s *session) hearsItself(e *ear, now time.Time) (own, within bool) {
-	lead := e.detector.Lead()
+// A likeness is how much a sound in the microphone is like the kiosk's own voice.
+type likeness struct {
+	own, within bool
+	loud        float64 // of the sound, as power; 0: nothing of the kiosk can be heard
+	at          int     // the microphone's last frame that it knows of
+}
+
+// compare compares what may be speech with the kiosk's own voice.
+func (s *session) compare(e *ear, now time.Time) likeness {
+	l := likeness{at: e.frames}
 	var mic []byte
 	for _, v := range [...]ownVoice{s.current.voice(now), s.ending} {
 		if v.silent(now) {
 			continue
 		}
 		if mic == nil {
-			mic = slices.Concat(e.since(lead)...)
+			mic = slices.Concat(e.since(e.detector.Lead())...)
+			l.loud = power(mic)
 		}
 		since := now.Sub(v.when) - time.Duration(len(mic)/vad.FrameBytes)*vad.Frame
 		m := echo.Compare(mic, v.pcm, v.rate, v.due+int(since*time.Duration(v.rate)/time.Second))
-		own, within = own || m.Own(), within || m.Within()
+		l.own, l.within = l.own || m.Own(), l.within || m.Within()
 	}
-	if mic == nil { // nothing can be heard of it
-		e.itself = 0
-		return false, false
+	return l
+}
+
+// hearsItself tells whether what counts as speech from now on is the kiosk's own
+// voice, and else whether that is in it. A kiosk whose own voice was the last sound
+// is believed to hear it once more, unless this one is twice as loud: a sentence
+// has twenty such sounds, of which one in twenty is not known, and a customer is
+// nearer than the loudspeaker.
+//
+// A comparison takes most of a millisecond, and a customer's word is to silence the
+// kiosk within one: it is made a frame before it is wanted.
+func (s *session) hearsItself(e *ear, now time.Time) (own, within bool) {
+	l := e.likeness
+	if l.at != e.frames-1 {
+		l = s.compare(e, now)
 	}
-	loud := power(mic)
-	again := !own && loud < 4*e.itself
+	again := l.loud > 0 && !l.own && l.loud < 4*e.itself
 	e.itself = 0
-	if own {
-		e.itself = loud
+	if l.own {
+		e.itself = l.loud
 	}
-	return own || again, within
+	return l.own || again, l.within
 }
 
 // power is the mean square of samples.

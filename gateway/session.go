@@ -84,6 +84,7 @@ type ear struct {
 	lead     [leadFrames][vad.FrameBytes]byte // the last second, a ring
 	frames   int                              // heard so far
 	itself   float64                          // power of the last sound, if it was the kiosk's own voice; else 0
+	likeness likeness                         // of what was about to be speech, to the kiosk's own voice
 }
 
 // A session is a kiosk at this gateway. It outlives a connection for a grace
@@ -617,13 +618,17 @@ func (s *session) hearFrame(e *ear, now time.Time) {
 	e.lead[e.frames%leadFrames] = e.frame
 	e.frames++
 	spoken := s.current
-	event := e.detector.Hear(e.frame[:], s.endpointing(spoken))
+	options := s.endpointing(spoken)
+	event := e.detector.Hear(e.frame[:], options)
 	if s.open == nil && spoken != nil && spoken.start.BargeIn == "none" {
 		e.detector.Forget() // what is heard meanwhile is not said to us
 		return
 	}
 	u := s.open
 	if u == nil {
+		if e.detector.About(options) {
+			e.likeness = s.compare(e, now)
+		}
 		if event == vad.Started {
 			own, within := s.hearsItself(e, now)
 			if own {

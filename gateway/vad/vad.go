@@ -162,6 +162,11 @@ func (d *Detector) goOn(voiced bool, o Options) Event {
 	return Nothing
 }
 
+// About tells whether one more frame of speech starts an utterance.
+func (d *Detector) About(o Options) bool {
+	return !d.speaking && d.speechy > 0 && time.Duration(d.speechy+1)*Frame >= o.MinSpeech
+}
+
 // Lead is how many frames ago, this one included, the speech began whose start
 // was just told.
 func (d *Detector) Lead() int { return d.candidate }
