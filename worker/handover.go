@@ -48,7 +48,10 @@ type handedOver struct {
 }
 
 func (i *handedOver) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
-	stop := activity.GetWorkerStopChannel(ctx)
+	stop, after := activity.GetWorkerStopChannel(ctx), i.h.after
+	if activity.GetInfo(ctx).ActivityType.Name == activities.Perform {
+		after = 0 // it lasts as long as its kiosk's session, and would only be waited for
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done, watched := make(chan struct{}), make(chan struct{})
@@ -59,7 +62,7 @@ func (i *handedOver) ExecuteActivity(ctx context.Context, in *interceptor.Execut
 		case <-done:
 			return
 		}
-		late := time.NewTimer(i.h.after)
+		late := time.NewTimer(after)
 		defer late.Stop()
 		select {
 		case <-late.C:
