@@ -61,6 +61,9 @@ func (s *Server) transcribe(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		t.write(w)
 	case errors.As(err, &told):
+		// Without this the answer would wait for the end of the upload, and so of
+		// the customer's sentence.
+		w.Header().Set("Connection", "close")
 		writeProblem(w, told.status, told.detail)
 	case r.Context().Err() != nil:
 		// The client has gone.
