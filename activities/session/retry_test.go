@@ -32,7 +32,7 @@ func TestAGatewayIsWaitedFor(t *testing.T) {
 	}{
 		"it comes back":                  {back: 3 * time.Second, within: [2]time.Duration{3 * time.Second, 4 * time.Second}},
 		"it comes back and refuses":      {back: time.Second, then: refused, kind: activities.KindInvalid, within: [2]time.Duration{time.Second, 2 * time.Second}},
-		"it stays away":                  {kind: activities.KindGone, within: [2]time.Duration{session.Patience, session.Patience + 2*time.Second}},
+		"it stays away":                  {kind: activities.KindGone, within: [2]time.Duration{session.AwayFor, session.AwayFor + 2*time.Second}},
 		"it was there for a while":       {each: 10 * time.Second, back: 35 * time.Second, within: [2]time.Duration{35 * time.Second, 45 * time.Second}},
 		"the conversation takes it back": {cancel: 2 * time.Second, kind: "canceled", within: [2]time.Duration{2 * time.Second, 2 * time.Second}},
 	} {

@@ -29,13 +29,13 @@ var ErrCut = errors.New("the response was cut")
 // ErrAway says that a gateway cannot be reached, or has broken a stream off.
 var ErrAway = errors.New("the gateway cannot be reached")
 
-// Patience is how long an activity waits for a gateway that is away. It does so
+// AwayFor is how long an activity waits for a gateway that is away. It does so
 // itself, and not by another attempt, because the conversation may take its work
 // to another gateway meanwhile and then wants to know how far it has come.
-const Patience = 8 * time.Second
+const AwayFor = 8 * time.Second
 
 // Retry runs do until it returns an error other than ErrAway's, or ctx ends, or
-// its gateway has been away for Patience: then the error is permanent, of
+// its gateway has been away for AwayFor: then the error is permanent, of
 // KindGone.
 func Retry(ctx context.Context, do func() error) error {
 	const (
@@ -56,8 +56,8 @@ func Retry(ctx context.Context, do func() error) error {
 		if lost.IsZero() {
 			lost = time.Now()
 		}
-		if time.Since(lost) > Patience {
-			return activities.Permanent(activities.KindGone, fmt.Errorf("for %s: %w", Patience, err))
+		if time.Since(lost) > AwayFor {
+			return activities.Permanent(activities.KindGone, fmt.Errorf("for %s: %w", AwayFor, err))
 		}
 		select {
 		case <-time.After(backoff):
