@@ -265,20 +265,26 @@ func connect(t testing.TB, b *bench, name string) *kiosk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &kiosk{t: t, ws: ws, inbox: make(chan message, 10000), closed: make(chan int, 1)}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		k.read()
-	}()
-	t.Cleanup(func() {
-		ws.Close()
-		<-done
-	})
+	k := &kiosk{t: t, ws: ws}
+	k.follow(k.read)
 	var ready wire.BotReady
 	k.expect("bot-ready", &ready)
 	k.about = ready.About
 	return k
+}
+
+// follow reads a connection until the test ends.
+func (k *kiosk) follow(read func()) {
+	k.inbox, k.closed = make(chan message, 10000), make(chan int, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		read()
+	}()
+	k.t.Cleanup(func() {
+		k.ws.Close()
+		<-done
+	})
 }
 
 func (k *kiosk) read() {

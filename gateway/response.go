@@ -322,6 +322,15 @@ func (r *response) pause(now time.Time) {
 	}
 }
 
+func (r *response) partAt(sample int64) *part {
+	for _, p := range slices.Backward(r.parts) {
+		if sample >= p.first {
+			return p
+		}
+	}
+	return nil
+}
+
 // wholeParts counts the parts that end before a sample.
 func (r *response) wholeParts(sample int64) int {
 	n := slices.IndexFunc(r.parts, func(p *part) bool { return p.first+p.samples > sample })

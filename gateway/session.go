@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"crypto/rand"
 	"maps"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/praesenz/parley/gateway/endpointing"
-	"github.com/praesenz/parley/gateway/vad"
 	"github.com/praesenz/parley/gateway/wire"
 	"github.com/praesenz/parley/media"
 	"github.com/praesenz/parley/workflows"
@@ -28,27 +26,10 @@ const (
 )
 
 const (
-	minSpeech     = 120 * time.Millisecond // before a customer counts as speaking
-	minBargeIn    = 250 * time.Millisecond // the same while the kiosk speaks
-	perWord       = 200 * time.Millisecond // more for each further word that a barge-in needs
-	longestNeeded = 700 * time.Millisecond // of all that together
-	preRoll       = 300 * time.Millisecond // kept before the first sound, so that no word loses its beginning
-
-	// pauseToLearn is the silence that counts as a pause where pauses are only
-	// looked at, and nothing is guessed.
-	pauseToLearn = 200 * time.Millisecond
-
-	defaultEndSilence   = 500 * time.Millisecond
-	defaultMaxUtterance = 20 * time.Second
-
-	leadFrames    = 60 // of audio kept before an utterance: 1.2 s, longestNeeded + preRoll with its gaps
-	maxResponses  = 16 // kept for second attempts
-	maxOutbox     = 256
-	maxEarly      = 1024            // messages held until a response begins
-	untilExcuse   = 6 * time.Second // of a customer who has asked, until the kiosk says that it takes longer
-	moveWait      = 5 * time.Second // for an answer to begin before a kiosk is asked to go
-	forever       = time.Hour
-	checkPlayback = 100 * time.Millisecond
+	maxOutbox   = 256
+	untilExcuse = 6 * time.Second // of a customer who has asked, until the kiosk says that it takes longer
+	moveWait    = 5 * time.Second // for an answer to begin before a kiosk is asked to go
+	forever     = time.Hour
 )
 
 // Why a session or a response is no longer there, as media calls are told.
@@ -74,17 +55,6 @@ type sink interface {
 	close(code int, reason string)
 	// ahead is how far audio is sent before it is played.
 	ahead() time.Duration
-}
-
-// An ear follows the microphone while a conversation is under way.
-type ear struct {
-	detector vad.Detector
-	frame    [vad.FrameBytes]byte
-	filled   int
-	lead     [leadFrames][vad.FrameBytes]byte // the last second, a ring
-	frames   int                              // heard so far
-	itself   float64                          // power of the last sound, if it was the kiosk's own voice; else 0
-	likeness likeness                         // of what was about to be speech, to the kiosk's own voice
 }
 
 // A session is a kiosk at this gateway. It outlives a connection for a grace
@@ -209,30 +179,6 @@ func (s *session) attach(c sink, ready wire.BotReady, played *wire.Played, now t
 		}
 	}
 	c.wake()
-}
-
-// sayAgain repeats what goes with a response's audio.
-func (s *session) sayAgain(r *response) {
-	s.tell(wire.AudioStart{Response: int(r.number), Rate: int(r.start.SampleRate)})
-	s.captionsFrom(r)
-	at := r.ms(r.sent)
-	if i := slices.IndexFunc(r.cues, func(c wire.Cue) bool { return c.At >= at }); i >= 0 {
-		s.tell(wire.Cues{Response: int(r.number), Cues: r.cues[i:]})
-	}
-	r.endTold = false
-}
-
-// captionsFrom tells what is said of a response from where it is sent, and counts
-// what was heard before as told.
-func (s *session) captionsFrom(r *response) {
-	for i, p := range r.parts {
-		if !p.complete || p.first+p.samples > r.sent {
-			s.tell(s.caption(r, p))
-		}
-		if p.first < r.sent {
-			r.captions = max(r.captions, i+1)
-		}
-	}
 }
 
 // detach takes a connection away that has closed. The session waits for the
@@ -378,13 +324,31 @@ func (s *session) move(by time.Time) {
 	}
 }
 
-func (r *response) partAt(sample int64) *part {
-	for _, p := range slices.Backward(r.parts) {
-		if sample >= p.first {
-			return p
-		}
+// mayMove tells whether the kiosk can go without anybody being cut short: the
+// customer is not speaking, what they asked is being answered (or takes long), and
+// the sentence that is being said has been heard.
+func (s *session) mayMove(now time.Time) bool {
+	r := s.current
+	switch {
+	case now.After(s.moveBy):
+		return true
+	case s.open != nil || s.awaiting():
+		return false
+	case r == nil:
+		return s.askedAt.IsZero() || now.Sub(s.askedAt) > moveWait
 	}
-	return nil
+	if !slices.Contains(r.parts, s.stopAt) {
+		s.stopAt = r.partAt(r.position(now))
+	}
+	p := s.stopAt
+	return p == nil || r.stalled(now) || p.complete && r.position(now) >= p.first+p.samples
+}
+
+// moveOn asks the kiosk to connect elsewhere.
+func (s *session) moveOn() {
+	s.moved = true
+	s.tell(wire.Move{})
+	s.conn.close(wire.CloseRestart, "the gateway is draining")
 }
 
 func (s *session) tell(m wire.Out) {
@@ -583,331 +547,6 @@ func (s *session) enter(conversation string) error {
 	return nil
 }
 
-// hear takes a kiosk's audio.
-func (s *session) hear(pcm []byte, now time.Time) *wire.FieldError {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.conversing {
-		return &wire.FieldError{Field: "kind", Problem: "no conversation is under way; send client-ready before audio"}
-	}
-	if s.ear == nil {
-		s.ear = &ear{}
-	}
-	s.heardAt = now
-	for e := s.ear; len(pcm) > 0; {
-		n := copy(e.frame[e.filled:], pcm)
-		pcm = pcm[n:]
-		if e.filled += n; e.filled == len(e.frame) {
-			e.filled = 0
-			s.hearFrame(e, now)
-		}
-	}
-	return nil
-}
-
-func (s *session) hearFrame(e *ear, now time.Time) {
-	if s.kioskVAD {
-		if s.open != nil && (!s.open.add(e.frame[:]) || time.Duration(len(s.open.pcm))*time.Second/bytesPerSecondIn >= s.maxUtterance()) {
-			s.commit("too_long", now)
-		}
-		return
-	}
-	if s.ending.silent(now) {
-		s.ending = ownVoice{}
-	}
-	e.lead[e.frames%leadFrames] = e.frame
-	e.frames++
-	spoken := s.current
-	options := s.endpointing(spoken)
-	event := e.detector.Hear(e.frame[:], options)
-	if s.open == nil && spoken != nil && spoken.start.BargeIn == "none" {
-		e.detector.Forget() // what is heard meanwhile is not said to us
-		return
-	}
-	u := s.open
-	if u == nil {
-		if e.detector.About(options) {
-			e.likeness = s.compare(e, now)
-		}
-		if event == vad.Started {
-			own, within := s.hearsItself(e, now)
-			if own {
-				e.detector.Forget()
-				s.g.meters.ownVoice.Inc()
-				return
-			}
-			u = s.startUtterance(0, now)
-			u.noEcho = !within
-			u.first = e.frames - e.detector.Lead()
-			for _, f := range e.since(e.detector.Lead() + int(preRoll/vad.Frame)) {
-				u.add(f)
-			}
-		}
-		return
-	}
-	if !u.paused && !u.add(e.frame[:]) {
-		e.detector.Forget()
-		event = vad.TooLong
-	}
-	if event == vad.Resumed && !u.aside {
-		s.endpointer.Resumed(e.detector.Silence())
-	}
-	switch {
-	case event == vad.Paused && s.guess > 0 && !u.aside:
-		s.pause()
-	case event == vad.Resumed && u.paused:
-		s.resume(now)
-	case event == vad.Ended:
-		s.commit("silence", now)
-	case event == vad.TooLong:
-		s.commit("too_long", now)
-	}
-}
-
-// since gives the last n frames, oldest first.
-func (e *ear) since(n int) [][]byte {
-	n = min(n, e.frames, leadFrames)
-	frames := make([][]byte, 0, n)
-	for i := e.frames - n; i < e.frames; i++ {
-		frames = append(frames, e.lead[i%leadFrames][:])
-	}
-	return frames
-}
-
-// endpointing is how speech is told from noise at this moment.
-func (s *session) endpointing(spoken *response) vad.Options {
-	o := vad.Options{
-		MinSpeech: minSpeech, Pause: s.guess,
-		EndSilence: s.endpointer.Delay(s.rule), MaxUtterance: s.maxUtterance(),
-	}
-	if o.Pause == 0 && s.rule.Mode != endpointing.Fixed {
-		o.Pause = pauseToLearn
-	}
-	if spoken != nil && !spoken.held {
-		// Words cannot be counted before they are recognised; the time that they
-		// take to say can. A response that was held in vain is harder to hold: a
-		// kiosk in a noise, or one that hears itself and is not known, must get on.
-		words := time.Duration(max(1, int(spoken.start.MinWords)) + spoken.disturbed)
-		o.MinSpeech = min(longestNeeded, minBargeIn+(words-1)*perWord)
-	}
-	return o
-}
-
-// turnRule is how the silence is found that ends a turn; nil: as by default.
-func turnRule(l *media.Listening) endpointing.Rule {
-	return endpointing.Rule{
-		Mode:       cmp.Or(endpointing.Mode(l.GetEndpointing()), endpointing.Fixed),
-		EndSilence: cmp.Or(time.Duration(l.GetEndSilenceMs())*time.Millisecond, defaultEndSilence),
-		MaxSilence: time.Duration(l.GetMaxSilenceMs()) * time.Millisecond,
-	}
-}
-
-func (s *session) maxUtterance() time.Duration {
-	if ms := s.listen.GetMaxUtteranceMs(); ms > 0 {
-		return min(longestUtterance, time.Duration(ms)*time.Millisecond)
-	}
-	return defaultMaxUtterance
-}
-
-// kioskSpeech is the beginning of speech as a kiosk detects it.
-func (s *session) kioskSpeech(seq int64, now time.Time) *wire.FieldError {
-	if !s.kioskVAD {
-		s.signal(item{seq: seq})
-		return &wire.FieldError{Field: "data.t", Problem: "the gateway detects speech; send vad {mode:\"kiosk\"} before speech-start"}
-	}
-	if r := s.current; s.open != nil || r != nil && r.start.BargeIn == "none" {
-		s.signal(item{seq: seq})
-		return nil
-	}
-	s.converse()
-	s.heardAt = now
-	s.startUtterance(seq, now)
-	return nil
-}
-
-// interrupt cuts what is being said, unless it must not be, and tells the
-// conversation.
-func (s *session) interrupt(reason string, seq int64, now time.Time) bool {
-	r, at := s.hush(reason, now)
-	if r == nil {
-		return false
-	}
-	s.show(s.after(r))
-	s.signal(item{seq: seq, Signal: workflows.Signal{Kind: workflows.Interrupted, Response: int(r.number), PlayedMs: at}})
-	return true
-}
-
-// hush cuts what is being said, unless it must not be, and tells what was cut
-// and how much of it had been played, in ms.
-func (s *session) hush(reason string, now time.Time) (*response, int64) {
-	r := s.current
-	if r == nil || r.start.BargeIn == "none" {
-		return nil, 0
-	}
-	s.cut(r, reason, now)
-	return r, r.playedMs
-}
-
-// cut ends a response at once: no frame of it is taken from here after this.
-func (s *session) cut(r *response, reason string, now time.Time) {
-	s.fade(r, now)
-	r.finish(now, true)
-	s.stage.ring()
-	if s.current == r {
-		s.current = nil
-	}
-	s.g.meters.cuts.WithLabelValues(reason).Inc()
-	if u := s.utterance(r.after); u != nil && u.committed && r.playedMs == 0 {
-		s.confirm(u) // which hearing it would have done
-	}
-	if !r.begun {
-		return
-	}
-	if !r.held {
-		s.cutAt = now
-		s.tell(wire.Clear{Response: int(r.number)})
-	}
-	s.tell(wire.BotInterrupted{Response: int(r.number), PlayedMs: r.playedMs})
-	if !r.held {
-		s.tell(wire.BotStoppedSpeaking{})
-	}
-}
-
-// cleared gives the time of the last cut once, for whoever writes its clear.
-func (s *session) cleared() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := s.cutAt
-	s.cutAt = time.Time{}
-	return at
-}
-
-// response gives a response by its number, made if it is new.
-func (s *session) response(number uint32) (*response, error) {
-	if s.over != nil {
-		return nil, s.over
-	}
-	if r := s.responses[number]; r != nil {
-		return r, nil
-	}
-	if number == 0 || number > 65535 {
-		return nil, status.Errorf(codes.InvalidArgument, "response: must be 1 to 65535, not %d", number)
-	}
-	// A conversation says one thing after another: a new response shows that one
-	// before it which nobody is making any more has been given up.
-	for n, r := range s.responses {
-		if n < number && !r.over && !r.made && !r.playing {
-			s.cut(r, "superseded", time.Now())
-		}
-	}
-	if len(s.responses) >= maxResponses {
-		oldest := uint32(0)
-		for n, r := range s.responses {
-			if r.over && (oldest == 0 || n < oldest) {
-				oldest = n
-			}
-		}
-		if oldest == 0 {
-			return nil, errMany
-		}
-		delete(s.responses, oldest)
-	}
-	if s.responses == nil {
-		s.responses = map[uint32]*response{}
-	}
-	r := &response{number: number}
-	s.responses[number] = r
-	return r, nil
-}
-
-// choose gives the response that is heard now or next: the lowest number that
-// has a voice. A customer whose turn is not over is not talked over, unless what
-// they began to say was an aside, and nothing is begun that the verdict on what
-// they said may yet cut. So nothing that answers a guess is heard before its
-// commit.
-func (s *session) choose() *response {
-	if s.current != nil || s.open != nil && !s.open.aside || s.awaiting() {
-		return s.current
-	}
-	var next *response
-	for n, r := range s.responses {
-		if r.start != nil && !r.over && (next == nil || n < next.number) {
-			next = r
-		}
-	}
-	return next
-}
-
-// next gives the writer of c the next audio frame, in a, whose memory it uses, or
-// says how long to wait for one. When none is due and there is nothing to wait
-// for, there are messages to be written first.
-func (s *session) next(c sink, now time.Time, a *wire.Audio) (due bool, wait time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn != c || s.moved {
-		return false, forever
-	}
-	before := s.said
-	r := s.choose()
-	if s.moving && s.mayMove(now) {
-		s.moveOn()
-		return false, 0
-	}
-	nothing := s.wait(now)
-	if s.moving {
-		nothing = min(nothing, checkPlayback) // it may go on without anything that wakes us
-	}
-	if s.said != before {
-		return false, 0
-	}
-	if r == nil || r.held {
-		return false, nothing
-	}
-	if !r.begun {
-		if !s.begin(r, now) {
-			return false, nothing
-		}
-		return false, 0
-	}
-	at := r.position(now)
-	for r.captions < len(r.parts) && r.parts[r.captions].first <= at && r.parts[r.captions].first < r.sent {
-		p := r.parts[r.captions]
-		r.captions++
-		s.tell(wire.BotTTSText{Text: p.text, Response: int(r.number), Segment: int(p.index)})
-		r.bell.ring()
-	}
-	if r.made && !r.endTold {
-		r.endTold = true
-		s.tell(wire.AudioEnd{Response: int(r.number), Ms: r.ms(r.total)})
-	}
-	switch {
-	case r.played(now):
-		s.finish(r, now)
-	case r.stalled(now):
-		s.g.log.Warn("response stalled", "store", s.store, "kiosk", s.kiosk, "response", r.number,
-			"played_ms", r.ms(at), "sent_ms", r.ms(r.sent), "made_ms", r.ms(r.total), "complete", r.made)
-		s.cut(r, "stalled", now)
-		s.show(s.after(r))
-	}
-	if s.said != before {
-		return false, 0
-	}
-	upTo := r.total
-	if s.stopAt != nil {
-		upTo = s.stopAt.first + s.stopAt.samples
-	}
-	due, wait = r.frame(now, upTo, c.ahead(), a)
-	if due {
-		s.g.meters.framesOut.Inc()
-		if !s.askedAt.IsZero() {
-			s.g.cfg.Metrics.ResponseTime.WithLabelValues(s.store, s.kiosk).Observe(now.Sub(s.askedAt).Seconds())
-			s.askedAt = time.Time{}
-		}
-		return true, 0
-	}
-	return false, min(wait, checkPlayback)
-}
-
 // wait tells a customer who has asked and hears nothing that they are not
 // forgotten, whoever it is that does not get on: a pool without a free slot, a
 // model, a worker that is gone. It gives the time until that is due.
@@ -935,139 +574,6 @@ func (s *session) excuse(away, waits bool) {
 		s.tell(wire.Away{Message: awayMessage(s.language)})
 	case was && !is:
 		s.tell(wire.Back{})
-	}
-}
-
-// begin starts a response's playback once there is audio to play.
-func (s *session) begin(r *response, now time.Time) bool {
-	if r.start.FromMs > 0 && s.played.Response == int(r.number) { // the kiosk has played on what it had
-		r.beginAt(max(r.sent, r.samples(time.Duration(s.played.Ms)*time.Millisecond)))
-	}
-	if r.made && r.total-r.sent <= r.left() { // nothing of it is left to be heard
-		r.captions, r.endTold, r.lastSent = len(r.parts), true, true
-		s.listenNext(r)
-		s.finish(r, now)
-		return true
-	}
-	if ready := r.total - r.sent; ready <= 0 || ready < r.samples(frameTime) && !r.made && !r.flushable() {
-		return false
-	}
-	s.current = r
-	s.answeredAll()
-	r.begun = true
-	r.moved = now
-	if l := r.start.Language; l != "" {
-		s.language = l
-	}
-	s.show(speaking)
-	s.tell(wire.AudioStart{Response: int(r.number), Rate: int(r.start.SampleRate)})
-	s.tell(wire.BotStartedSpeaking{})
-	s.captionsFrom(r)
-	for _, m := range r.early {
-		s.tell(m)
-	}
-	r.early = nil
-	s.listenNext(r)
-	return true
-}
-
-// listenNext takes over how to listen during and after a response, and what to
-// show. Its buttons are shown from its first word on: a customer who knows the
-// answer need not wait for the question.
-func (s *session) listenNext(r *response) {
-	s.cameAt = time.Time{}
-	s.listen = r.start.Listening
-	if s.listen != nil { // else speech is heard as it was
-		s.rule = turnRule(s.listen)
-		s.guess = time.Duration(s.listen.PauseMs) * time.Millisecond
-	}
-	s.turnScreen(r.start.Screen)
-}
-
-// finish ends a response that was played to its end.
-func (s *session) finish(r *response, now time.Time) {
-	s.fade(r, now)
-	r.finish(now, false)
-	s.stage.ring()
-	s.current = nil
-	if r.begun {
-		s.tell(wire.BotStoppedSpeaking{})
-	}
-	s.show(s.after(r))
-	s.said++ // look again: another response may be next
-}
-
-// after is what the kiosk does when a response is over.
-func (s *session) after(r *response) string {
-	switch {
-	case !s.conversing:
-		return idle
-	case s.open != nil && !s.open.aside:
-		return listening
-	case r.start.Listening != nil:
-		return listening
-	}
-	return thinking
-}
-
-// mayMove tells whether the kiosk can go without anybody being cut short: the
-// customer is not speaking, what they asked is being answered (or takes long), and
-// the sentence that is being said has been heard.
-func (s *session) mayMove(now time.Time) bool {
-	r := s.current
-	switch {
-	case now.After(s.moveBy):
-		return true
-	case s.open != nil || s.awaiting():
-		return false
-	case r == nil:
-		return s.askedAt.IsZero() || now.Sub(s.askedAt) > moveWait
-	}
-	if !slices.Contains(r.parts, s.stopAt) {
-		s.stopAt = r.partAt(r.position(now))
-	}
-	p := s.stopAt
-	return p == nil || r.stalled(now) || p.complete && r.position(now) >= p.first+p.samples
-}
-
-// moveOn asks the kiosk to connect elsewhere.
-func (s *session) moveOn() {
-	s.moved = true
-	s.tell(wire.Move{})
-	s.conn.close(wire.CloseRestart, "the gateway is draining")
-}
-
-// announce tells something that goes with a response's audio, not before it
-// begins.
-func (s *session) announce(r *response, m wire.Out) {
-	switch {
-	case r.begun:
-		s.tell(m)
-		s.wake()
-	case len(r.early) < maxEarly:
-		r.early = append(r.early, m)
-	}
-}
-
-// tellText tells what the model writes; of a guess not before it is heard, for it
-// may be void.
-func (s *session) tellText(r *response, m wire.Out) {
-	if r.after == 0 {
-		s.tell(m)
-		return
-	}
-	if t, ok := m.(wire.BotLLMText); ok && !r.begun && len(r.early) > 0 {
-		if last, ok := r.early[len(r.early)-1].(wire.BotLLMText); ok {
-			r.early[len(r.early)-1] = wire.BotLLMText{Text: last.Text + t.Text}
-			return
-		}
-	}
-	s.announce(r, m)
-}
-
-func (s *session) caption(r *response, p *part) wire.BotOutput {
-	return wire.BotOutput{
-		Text: p.text, Response: int(r.number), Segment: int(p.index), AtMs: r.ms(p.first), AggregatedBy: "sentence",
 	}
 }
 

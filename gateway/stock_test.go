@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/praesenz/parley/gateway/pipecat"
@@ -27,16 +28,8 @@ func dialStock(t testing.TB, b *bench, tokens ...string) *stockKiosk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &stockKiosk{kiosk{t: t, ws: ws, inbox: make(chan message, 10000), closed: make(chan int, 1)}}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		k.read()
-	}()
-	t.Cleanup(func() {
-		ws.Close()
-		<-done
-	})
+	k := &stockKiosk{kiosk{t: t, ws: ws}}
+	k.follow(k.read)
 	return k
 }
 
@@ -94,6 +87,20 @@ func (k *stockKiosk) speak(pcm []byte) {
 	}
 }
 
+// stockAnswered is a stock client to which a response is played.
+func stockAnswered(t *testing.T, b *bench, text string, length time.Duration) (*stockKiosk, grpc.BidiStreamingClient[media.Audio, media.Playback]) {
+	t.Helper()
+	k := dialStock(t, b, kioskToken(t, "s1", "k1"))
+	k.ready()
+	b.expectSignal(t, workflows.Joined)
+	st, err := b.media.Play(worker(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sendAll(t, st, start(k.place("run-1"), 1, "speech"), segmentAudio(0, text), pcmAudio(tone(length)), segmentEnd, audioEnd)
+	return k, st
+}
+
 // played is how much audio has come.
 func (k *stockKiosk) played() time.Duration {
 	n := 0
@@ -137,14 +144,7 @@ func TestAStockClientIsGreetedAndItsMessagesAreNumbered(t *testing.T) {
 // The customer's voice cuts the kiosk, which cannot throw away what it has.
 func TestAStockClientHasLittleAudioWhenItIsCut(t *testing.T) {
 	b := startGateway(t, nil)
-	k := dialStock(t, b, kioskToken(t, "s1", "k1"))
-	k.ready()
-	b.expectSignal(t, workflows.Joined)
-	st, err := b.media.Play(worker(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sendAll(t, st, start(k.place("run-1"), 1, "speech"), segmentAudio(0, "I talk for a long time"), pcmAudio(tone(20*time.Second)), segmentEnd, audioEnd)
+	k, st := stockAnswered(t, b, "I talk for a long time", 20*time.Second)
 	begun := k.expect("bot-started-speaking", nil).at
 	k.speak(voice(t, "where do I find hammers"))
 	cut := k.expect("clear", nil).at
@@ -164,15 +164,8 @@ func TestAStockClientHasLittleAudioWhenItIsCut(t *testing.T) {
 // Nobody says what was played: the clock does.
 func TestAnAnswerIsPlayedByTheClock(t *testing.T) {
 	b := startGateway(t, nil)
-	k := dialStock(t, b, kioskToken(t, "s1", "k1"))
-	k.ready()
-	b.expectSignal(t, workflows.Joined)
-	st, err := b.media.Play(worker(t))
-	if err != nil {
-		t.Fatal(err)
-	}
 	const length = 700 * time.Millisecond
-	sendAll(t, st, start(k.place("run-1"), 1, "speech"), segmentAudio(0, "Hello"), pcmAudio(tone(length)), segmentEnd, audioEnd)
+	k, st := stockAnswered(t, b, "Hello", length)
 	begun := k.expect("bot-started-speaking", nil).at
 	e := ended(t, st)
 	took := k.expect("bot-stopped-speaking", nil).at.Sub(begun)
@@ -187,18 +180,11 @@ func TestAnAnswerIsPlayedByTheClock(t *testing.T) {
 // It cannot resume, and goes on where it was all the same.
 func TestAStockClientComesBackToItsSession(t *testing.T) {
 	b := startGateway(t, nil)
-	token := kioskToken(t, "s1", "k1")
-	k := dialStock(t, b, token)
-	k.ready()
-	b.expectSignal(t, workflows.Joined)
-	st, err := b.media.Play(worker(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sendAll(t, st, start(k.place("run-1"), 1, "speech"), segmentAudio(0, "Hello"), pcmAudio(tone(2*time.Second)), segmentEnd, audioEnd)
+	k, st := stockAnswered(t, b, "Hello", 2*time.Second)
 	k.expect("bot-started-speaking", nil)
 	k.ws.Close()
 
+	token := kioskToken(t, "s1", "k1")
 	again := dialStock(t, b, token)
 	again.ready()
 	if again.about.Session != k.about.Session {

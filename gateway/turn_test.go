@@ -104,6 +104,26 @@ func (r *room) transcript(number, since uint32) (audio []byte, open bool) {
 	return append(audio, h.pcm...), h.open
 }
 
+// pausedAfter lets the customer pause behind words that are being answered, and
+// gives the utterance.
+func (r *room) pausedAfter(text string) uint32 {
+	r.t.Helper()
+	r.mic(true, time.Second)
+	r.mic(false, 240*time.Millisecond)
+	r.transcript(r.s.spoken, 0)
+	r.understood(text)
+	return r.s.spoken
+}
+
+// asked lets the customer ask, and gives the utterance.
+func (r *room) asked(text string) uint32 {
+	r.t.Helper()
+	r.mic(true, time.Second)
+	r.mic(false, 600*time.Millisecond)
+	r.understood(text)
+	return r.s.spoken
+}
+
 func (r *room) expectSignals(want ...workflows.Kind) workflows.Signal {
 	r.t.Helper()
 	kinds, last := r.signals()
@@ -170,11 +190,7 @@ func TestACommitIsToldWhereNothingElseTellsIt(t *testing.T) {
 
 func TestAnAnswerThatGoesUnheardTellsTheCommit(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 240*time.Millisecond)
-		n := r.s.spoken
-		r.transcript(n, 0)
-		r.understood("hold one for me")
+		n := r.pausedAfter("hold one for me")
 		begin := start(nil, 2, "speech").GetStart()
 		begin.After = n
 		p, _, err := r.s.play(begin)
@@ -202,11 +218,7 @@ func TestALateReaderOfACommittedUtteranceGuessesNothing(t *testing.T) {
 
 func TestWhoGoesOnIsHeardWhole(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 240*time.Millisecond)
-		n := r.s.spoken
-		r.transcript(n, 0)
-		r.understood("where are")
+		n := r.pausedAfter("where are")
 		p := r.guess(2, n, "What?")
 		r.mic(false, 100*time.Millisecond)
 		r.expectSignals(workflows.SpeechStarted)
@@ -274,11 +286,7 @@ func TestTheAudioOfATurnHasNoSeam(t *testing.T) {
 
 func TestAClickInAPauseTakesNothingBack(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 240*time.Millisecond)
-		n := r.s.spoken
-		r.transcript(n, 0)
-		r.understood("where are the hammers")
+		n := r.pausedAfter("where are the hammers")
 		p := r.guess(2, n, "In aisle four.")
 		r.mic(true, 40*time.Millisecond)
 		r.mic(false, 400*time.Millisecond)
@@ -322,10 +330,7 @@ func TestWithoutGuessingATurnEndsOnce(t *testing.T) {
 
 func TestWordsBeforeTheAnswerJoinTheQuestion(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 600*time.Millisecond)
-		n := r.s.spoken
-		r.understood("where are the hammers")
+		n := r.asked("where are the hammers")
 		r.signals()
 		r.mic(true, 500*time.Millisecond)
 		p := r.guess(2, n, "In aisle four.")
@@ -353,10 +358,7 @@ func TestWordsBeforeTheAnswerJoinTheQuestion(t *testing.T) {
 
 func TestANoiseBeforeTheAnswerOnlyDelaysIt(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 600*time.Millisecond)
-		n := r.s.spoken
-		r.understood("where are the hammers")
+		n := r.asked("where are the hammers")
 		r.mic(true, 300*time.Millisecond)
 		p := r.guess(2, n, "In aisle four.")
 		r.mic(false, 240*time.Millisecond)
@@ -372,9 +374,7 @@ func TestANoiseBeforeTheAnswerOnlyDelaysIt(t *testing.T) {
 
 func TestAnAnswerThatIsNoGuessWaitsAndIsHeard(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 600*time.Millisecond)
-		r.understood("hold one for me")
+		r.asked("hold one for me")
 		r.mic(true, 300*time.Millisecond)
 		p := r.speak(2, "speech", "Done.")
 		r.mic(false, 240*time.Millisecond)
@@ -391,10 +391,7 @@ func TestAnAnswerThatIsNoGuessWaitsAndIsHeard(t *testing.T) {
 
 func TestWithoutAVerdictTheAnswerIsHeard(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 600*time.Millisecond)
-		n := r.s.spoken
-		r.understood("where are the hammers")
+		n := r.asked("where are the hammers")
 		r.mic(true, 300*time.Millisecond)
 		p := r.guess(2, n, "In aisle four.", "Over there.")
 		r.mic(false, 1900*time.Millisecond)
@@ -573,11 +570,7 @@ func TestAudioIsKeptForWhoHasYetToTranscribeIt(t *testing.T) {
 
 func TestAMicrophoneThatGoesAwayEndsTheTurn(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 240*time.Millisecond)
-		n := r.s.spoken
-		r.transcript(n, 0)
-		r.understood("where are the hammers")
+		n := r.pausedAfter("where are the hammers")
 		p := r.guess(2, n, "In aisle four.")
 		time.Sleep(1900 * time.Millisecond)
 		if got := r.k.ms(2); got != 0 {
@@ -760,9 +753,7 @@ func TestALateNoiseDoesNotUndoWhatCameAfterIt(t *testing.T) {
 
 func TestLateWordsDoNotCutWhatOnlyAHotwordCuts(t *testing.T) {
 	inTalk(t, guessing, func(t *testing.T, r *room) {
-		r.mic(true, time.Second)
-		r.mic(false, 600*time.Millisecond)
-		r.understood("where are the hammers")
+		r.asked("where are the hammers")
 		r.mic(true, 300*time.Millisecond)
 		p := r.speak(2, "hotword", "one", "two", "three")
 		r.mic(false, 2500*time.Millisecond)
