@@ -22,6 +22,10 @@ const (
 	// looked at, and nothing is guessed.
 	pauseToLearn = 200 * time.Millisecond
 
+	// stillComing is for how long audio may come that was on its way when the
+	// conversation ended.
+	stillComing = time.Second
+
 	defaultEndSilence   = 500 * time.Millisecond
 	defaultMaxUtterance = 20 * time.Second
 )
@@ -42,6 +46,9 @@ func (s *session) hear(pcm []byte, now time.Time) *wire.FieldError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.conversing {
+		if now.Sub(s.deafAt) < stillComing {
+			return nil
+		}
 		return &wire.FieldError{Field: "kind", Problem: "no conversation is under way; send client-ready before audio"}
 	}
 	if s.ear == nil {

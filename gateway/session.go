@@ -94,6 +94,7 @@ type session struct {
 	// What is heard.
 	ear        *ear      // nil without a conversation
 	heardAt    time.Time // when audio came last
+	deafAt     time.Time // when the last conversation was over
 	kioskVAD   bool
 	utterances []*utterance // the last keptUtterances
 	spoken     uint32       // number of the last one
@@ -495,6 +496,7 @@ func (s *session) conversationEnded(outcome string, now time.Time) {
 // deafen forgets what was heard: no conversation is under way.
 func (s *session) deafen() {
 	s.conversing, s.ear, s.open, s.askedAt = false, nil, nil, time.Time{}
+	s.deafAt = time.Now()
 	s.rule, s.guess = turnRule(nil), 0
 	s.ending = ownVoice{}
 	for _, u := range s.utterances {

@@ -763,3 +763,16 @@ func TestLateWordsDoNotCutWhatOnlyAHotwordCuts(t *testing.T) {
 		}
 	})
 }
+
+// A kiosk sends audio until it is told that the conversation is over.
+func TestAudioThatWasOnItsWayAtTheEndIsLetGo(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		r.s.conversationEnded("resolved", time.Now())
+		r.mic(true, 500*time.Millisecond)
+		r.expectSignals()
+		time.Sleep(stillComing)
+		if err := r.s.hear(voiced(0), time.Now()); err == nil {
+			t.Error("audio without a conversation is taken")
+		}
+	})
+}
