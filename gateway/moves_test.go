@@ -221,3 +221,25 @@ func TestTextIsToldOnce(t *testing.T) {
 		}
 	})
 }
+
+// The kiosk was at another gateway and has come back. What the conversation has
+// heard from there must not make it take a new utterance for an old one.
+func TestUtterancesAreCountedOnAcrossGateways(t *testing.T) {
+	inTalk(t, guessing, func(t *testing.T, r *room) {
+		r.mic(true, time.Second)
+		r.mic(false, 600*time.Millisecond)
+		r.signals()
+		r.s.detach(r.k, time.Now())
+		close(r.k.done)
+		time.Sleep(10 * time.Second)
+		there := newSession(r.g, "s1", "k1", "session", r.s.born)
+		time.Sleep(200 * time.Millisecond)
+		r.k = r.connect(nil)
+		r.s.rejoin(nil)
+		r.mic(true, time.Second)
+		synctest.Wait()
+		if last := r.expectSignals(workflows.Joined, workflows.SpeechStarted); last.Utterance <= int(there.spoken)+1 {
+			t.Errorf("the next utterance here is %d, after %d of another gateway", last.Utterance, there.spoken+1)
+		}
+	})
+}

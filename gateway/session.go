@@ -128,13 +128,20 @@ type session struct {
 }
 
 func newSession(g *Gateway, store, kiosk, id string, born time.Time) *session {
-	return &session{
-		g: g, id: id, stay: rand.Text(), store: store, kiosk: kiosk, born: born, state: idle, fresh: true,
-		// A session that was at another gateway counts on from there: no customer
-		// makes ten utterances a second.
-		spoken: uint32(time.Since(born) / (100 * time.Millisecond)),
-		rule:   turnRule(nil),
+	s := &session{
+		g: g, id: id, stay: rand.Text(), store: store, kiosk: kiosk, state: idle, fresh: true,
+		born: born.Truncate(time.Second), // as its token has it
+		rule: turnRule(nil),
 	}
+	s.countOn()
+	return s
+}
+
+// countOn makes the next utterance's number higher than all that another gateway
+// may have given in this session, because the conversation takes a lower one for
+// one that it knows. No customer makes ten utterances a second.
+func (s *session) countOn() {
+	s.spoken = max(s.spoken, uint32(time.Since(s.born)/(100*time.Millisecond)))
 }
 
 // attach gives the session its connection. known: the kiosk was here before, and
@@ -291,6 +298,7 @@ func (s *session) rejoin(played *wire.Played) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fresh = false
+	s.countOn()
 	// What the conversation took along to another gateway, it brings back from there.
 	maps.DeleteFunc(s.responses, func(_ uint32, r *response) bool { return r.withdrawn })
 	joined := workflows.Signal{Kind: workflows.Joined, Language: s.language}

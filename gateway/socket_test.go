@@ -104,7 +104,7 @@ func TestAVoiceIsHeardAndCutsTheKiosk(t *testing.T) {
 		}
 	}
 	k.expect("user-stopped-speaking", nil)
-	if _, err := b.media.Transcribed(ctx, &media.Transcript{Place: place, Utterance: 1, Text: "where do I find hammers", Confidence: .8}); err != nil {
+	if _, err := b.media.Transcribed(ctx, &media.Transcript{Place: place, Utterance: uint32(started.Utterance), Text: "where do I find hammers", Confidence: .8}); err != nil {
 		t.Fatal(err)
 	}
 	if cut := b.expectSignal(t, workflows.Interrupted); cut.Response != 1 {

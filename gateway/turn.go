@@ -218,6 +218,8 @@ func (s *session) understand(t *media.Transcript, now time.Time) *media.Verdict 
 	}
 	u.verdict = &media.Verdict{Ignored: s.judged(t, u)}
 	u.awaited = false
+	s.g.log.Debug("utterance judged", "store", s.store, "kiosk", s.kiosk, "session", s.id, "utterance", u.number,
+		"ignored", u.verdict.Ignored, "letters", len(t.Text), "confidence", t.Confidence, "speech", u.speech, "over", u.over != nil, "late", u.late)
 	if u.over != nil {
 		verdict := u.verdict.Ignored
 		if verdict == "" {
