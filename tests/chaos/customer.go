@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -28,6 +29,7 @@ const (
 	silenceTimeout = 10 * time.Second
 	resumeTimeout  = 3 * time.Second
 	firstBackoff   = 250 * time.Millisecond
+	backoffGrowth  = 1.5
 	mostBackoff    = 8 * time.Second
 
 	// pause is the longest that a customer who is looked after waits without a sign.
@@ -386,8 +388,8 @@ func (c *customer) connected(ctx context.Context) {
 			return
 		}
 		c.mu.Lock()
+		wait := min(mostBackoff, time.Duration(float64(firstBackoff)*math.Pow(backoffGrowth, float64(min(c.attempts, 16)))))
 		c.attempts++
-		wait := min(mostBackoff, firstBackoff<<min(c.attempts, 16))
 		c.mu.Unlock()
 		wait = wait/2 + time.Duration(rand.Float64()*float64(wait)/2)
 		if code == websocket.CloseServiceRestart && stay >= time.Second {

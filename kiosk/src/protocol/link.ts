@@ -40,6 +40,8 @@ const SILENCE_TIMEOUT = 10_000;
 /** A resume is answered, or it was refused without a word. */
 const RESUME_TIMEOUT = 3_000;
 const BACKOFF_FIRST = 250;
+/** Slow enough that a gateway which is back after some seconds is found within three more. */
+const BACKOFF_GROWTH = 1.5;
 const BACKOFF_MOST = 8_000;
 /** A connection shorter than this, in ms, does not earn a reconnect without a pause. */
 const MIN_STAY = 1_000;
@@ -257,9 +259,9 @@ export class Link {
     return this.o.clock.now() - this.readyAt >= MIN_STAY ? 0 : this.backoff();
   }
 
-  /** Doubles per attempt; half of it is chance, so that a store's kiosks do not come back as one. */
+  /** Grows with each attempt; half of it is chance, so that a store's kiosks do not come back as one. */
   private backoff(): number {
-    const most = Math.min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** Math.min(this.attempts, 16));
+    const most = Math.min(BACKOFF_MOST, BACKOFF_FIRST * BACKOFF_GROWTH ** Math.min(this.attempts, 16));
     return most / 2 + (this.o.random() * most) / 2;
   }
 
