@@ -81,5 +81,6 @@ func (i *handedOver) ExecuteActivity(ctx context.Context, in *interceptor.Execut
 		return result, err // it had failed by itself
 	}
 	i.h.handedOver.Add(1)
-	return nil, activities.Retryable(activities.KindAway, errHandedOver)
+	return nil, temporal.NewApplicationErrorWithOptions(errHandedOver.Error(), activities.KindAway,
+		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign}) // it needs no attention
 }

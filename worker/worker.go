@@ -19,7 +19,6 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -304,6 +303,3 @@ func stopAll(pools []worker.Worker) {
 	}
 	stopping.Wait()
 }
-
-// Logger makes the SDK log where everything else does.
-func Logger(l *slog.Logger) log.Logger { return log.NewStructuredLogger(l) }
