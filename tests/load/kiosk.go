@@ -32,7 +32,9 @@ const (
 // conversation is under way, and it plays at the speed of sound.
 type kiosk struct {
 	conn *websocket.Conn
-	ears bool // the gateway detects speech
+	ears bool           // the gateway detects speech
+	stop chan struct{}  // closed to end what follows
+	own  sync.WaitGroup // its reader, and its microphone and loudspeaker
 
 	write sync.Mutex // one writer at a time
 	seq   int64      // of numbered messages; the driver's alone
@@ -54,7 +56,7 @@ type kiosk struct {
 	captions []string  // since the last question
 }
 
-// dial connects and waits until the gateway is there.
+// dial connects.
 func dial(ctx context.Context, url, token string, ears bool) (*kiosk, error) {
 	d := websocket.Dialer{Subprotocols: []string{"parley.v1", "bearer." + token}, HandshakeTimeout: 30 * time.Second}
 	conn, resp, err := d.DialContext(ctx, url, nil)
@@ -64,7 +66,20 @@ func dial(ctx context.Context, url, token string, ears bool) (*kiosk, error) {
 		}
 		return nil, fmt.Errorf("dial: %w", err)
 	}
-	return &kiosk{conn: conn, ears: ears, changed: make(chan struct{})}, nil
+	k := &kiosk{conn: conn, ears: ears, stop: make(chan struct{}), changed: make(chan struct{})}
+	k.own.Go(k.listen)
+	k.own.Go(k.run)
+	return k, nil
+}
+
+// close hangs up; a nil kiosk has done so.
+func (k *kiosk) close() {
+	if k == nil {
+		return
+	}
+	close(k.stop)
+	k.conn.Close()
+	k.own.Wait()
 }
 
 // begin starts a conversation and waits until it listens.
@@ -278,7 +293,7 @@ func (k *kiosk) sound(b []byte) error {
 
 // run is the microphone and the loudspeaker: a frame every 20 ms while the
 // gateway listens, and the played position while there is something to play.
-func (k *kiosk) run(ctx context.Context) {
+func (k *kiosk) run() {
 	tick := time.NewTicker(frame)
 	defer tick.Stop()
 	voice, quiet := tone(frame), make([]byte, frameBytes)
@@ -286,7 +301,7 @@ func (k *kiosk) run(ctx context.Context) {
 	packet[0] = 1
 	for samples, n := uint32(0), 0; ; n++ {
 		select {
-		case <-ctx.Done():
+		case <-k.stop:
 			return
 		case <-tick.C:
 		}

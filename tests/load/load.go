@@ -101,23 +101,13 @@ func (f *Floor) visit(ctx context.Context, i int, first time.Time, ready chan<- 
 		ready <- ctx.Err()
 		return
 	}
-	k, err := dial(ctx, f.config.URL, f.config.Tokens[i], f.config.Ears)
+	k, err := f.open(ctx, i)
 	if err != nil {
 		ready <- fmt.Errorf("kiosk %d: %w", i, err)
 		return
 	}
-	var own sync.WaitGroup
-	own.Go(k.listen)
-	own.Go(func() { k.run(ctx) })
-	defer own.Wait()
-	defer k.conn.Close()
-	if err = k.begin(ctx); err != nil {
-		err = fmt.Errorf("kiosk %d: %w", i, err)
-	}
-	ready <- err
-	if err != nil {
-		return
-	}
+	ready <- nil
+	defer func() { k.close() }()
 	due := first.Add(f.config.Every * (1 + time.Since(first)/f.config.Every))
 	// Conversations end at different times, as on a floor that was open before.
 	for turn := 1 + i%f.config.Turns; ; turn++ {
@@ -128,21 +118,40 @@ func (f *Floor) visit(ctx context.Context, i int, first time.Time, ready chan<- 
 			return
 		}
 		due = due.Add(f.config.Every)
-		if turn > f.config.Turns {
+		var took time.Duration
+		switch {
+		case k == nil: // the turn before has failed
 			turn = 0
-			err = k.leave(ctx)
-			if err == nil {
+			k, err = f.open(ctx, i)
+		case turn > f.config.Turns:
+			turn = 0
+			if err = k.leave(ctx); err == nil {
 				err = k.begin(ctx)
 			}
-			for time.Now().After(due) { // the greeting may take longer than a turn
-				due = due.Add(f.config.Every)
-			}
-			f.note(ctx, i, 0, 0, err)
-			continue
+		default:
+			took, err = k.ask(ctx, f.config.Speech, f.config.Want)
 		}
-		took, err := k.ask(ctx, f.config.Speech, f.config.Want)
 		f.note(ctx, i, turn, took, err)
+		if err != nil {
+			k.close()
+			k = nil
+		}
+		for turn == 0 && time.Now().After(due) { // the greeting may take longer than a turn
+			due = due.Add(f.config.Every)
+		}
 	}
+}
+
+// open connects a kiosk, at which a customer begins a conversation.
+func (f *Floor) open(ctx context.Context, i int) (*kiosk, error) {
+	k, err := dial(ctx, f.config.URL, f.config.Tokens[i], f.config.Ears)
+	if err == nil {
+		if err = k.begin(ctx); err == nil {
+			return k, nil
+		}
+		k.close()
+	}
+	return nil, err
 }
 
 // note keeps what became of a turn, or, of the zeroth, only its failure.

@@ -97,6 +97,7 @@ func TestSoak(t *testing.T) {
 	}
 	var seconds []float64
 	var faults []error
+	var all []time.Duration
 	began, last := time.Now(), time.Now()
 	floor.Take()
 	tick := time.NewTicker(sample)
@@ -106,7 +107,7 @@ func TestSoak(t *testing.T) {
 		now := time.Now()
 		seconds = append(seconds, now.Sub(began).Seconds())
 		took, failed := floor.Take()
-		faults = append(faults, failed...)
+		faults, all = append(faults, failed...), append(all, took...)
 		turns.add(float64(len(took)) / now.Sub(last).Seconds())
 		added.add(1000 * max(0, load.Quantile(took, 0.95)-models).Seconds())
 		goroutines.add(measured(t, sys))
@@ -122,7 +123,10 @@ func TestSoak(t *testing.T) {
 		last = now
 	}
 
-	fmt.Fprintf(os.Stdout, "\n%d kiosks for %s, one turn per %s each\n", *kiosks, *lasting, every)
+	fmt.Fprintf(os.Stdout, "\n%d kiosks for %s, one turn per %s each; Temporal's data in %s\n", *kiosks, *lasting, every, os.TempDir())
+	slices.Sort(all)
+	ms := func(q float64) int64 { return max(0, load.Quantile(all, q)-models).Milliseconds() }
+	fmt.Fprintf(os.Stdout, "%d turns, %d faults, added latency p50 %d, p95 %d, most %d ms\n", len(all), len(faults), ms(0.5), ms(0.95), ms(1))
 	for _, c := range curves {
 		fmt.Fprintf(os.Stdout, "  %-20s %s  %.4g … %.4g %s\n", c.name, c.spark(60), slices.Min(c.values), slices.Max(c.values), c.unit)
 		if grown, limit := c.growth(); c.share >= 0 && grown > limit {
