@@ -18,7 +18,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/praesenz/parley/tests/voice"
@@ -274,6 +276,14 @@ func suffer(t *testing.T, strikes int, bar time.Duration, wanted func(*fault) bo
 		c.record(t, lines)
 		violations = append(violations, c.check(lines, d.shop)...)
 	}
+	slow := slices.ContainsFunc(blows, func(b *blow) bool { return b.never || b.recovery > bar })
+	if len(violations) > 0 || slow {
+		for _, c := range customers {
+			if err := keepEvents(ctx, d.temporal, c.kiosk, filepath.Join(t.ArtifactDir(), c.kiosk+".events")); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 	t.Logf("%d faults, %d questions, seed %d\n%s", len(blows), inputs, *seed, table(blows, violations))
 	for _, v := range violations {
 		t.Errorf("%s: %s (%s; %s)", v.invariant, v.what, v.from.UTC().Format("15:04:05.000"), strings.Join(causes(blows, v), ", "))
@@ -300,6 +310,27 @@ func (c *customer) record(t *testing.T, lines []workflows.Line) {
 	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), c.kiosk+".txt"), []byte(s.String()), 0o600); err != nil {
 		t.Error(err)
 	}
+}
+
+// keepEvents writes the events of all of a kiosk's conversations, a line each.
+func keepEvents(ctx context.Context, c client.Client, kiosk, path string) error {
+	id := workflows.ConversationID(store, kiosk)
+	list, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowId = %q", id)})
+	if err != nil {
+		return err
+	}
+	var s strings.Builder
+	for _, e := range slices.Backward(list.GetExecutions()) {
+		events := c.GetWorkflowHistory(ctx, id, e.GetExecution().GetRunId(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for events.HasNext() {
+			event, err := events.Next()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(&s, event)
+		}
+	}
+	return os.WriteFile(path, []byte(s.String()), 0o600)
 }
 
 // settle waits until every customer goes on, and for a while more, in which what
