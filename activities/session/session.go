@@ -39,7 +39,7 @@ const AwayFor = 8 * time.Second
 // KindGone.
 func Retry(ctx context.Context, do func() error) error {
 	const (
-		first, most = 100 * time.Millisecond, time.Second
+		first, most = 100 * time.Millisecond, 500 * time.Millisecond
 		// A try that lasted longer was not one at a gateway that cannot be reached.
 		there = 3 * time.Second
 	)
