@@ -66,11 +66,8 @@ func (c *conversation) whole(p *point) bool {
 func (c *conversation) commit(ctx workflow.Context) error {
 	p := c.point
 	if p != nil && !c.whole(p) {
-		options := workflow.AwaitOptions{
-			Timeout:      p.question.Listen.EndSilence.D() + p.question.Listen.MaxSilence.D() + commitWithin,
-			TimerOptions: workflow.TimerOptions{Summary: c.frame().Step + " · end of the sentence"},
-		}
-		decided, err := workflow.AwaitWithOptions(ctx, options, func() bool { return c.point != p || c.whole(p) || c.left != "" })
+		limit := p.question.Listen.EndSilence.D() + p.question.Listen.MaxSilence.D() + commitWithin
+		decided, err := c.until(ctx, limit, "end of the sentence", func() bool { return c.point != p || c.whole(p) || c.left != "" })
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (c *conversation) handoff(ctx workflow.Context, j job) (way, error) {
 		if h.WhileWaiting != "" {
 			pause = min(left, reassure)
 		}
-		answered, err := workflow.AwaitWithTimeout(ctx, pause, func() bool { return c.staff != nil })
+		answered, err := c.until(ctx, pause, "staff", func() bool { return c.staff != nil })
 		if err != nil {
 			return way{}, err
 		}

@@ -28,7 +28,7 @@ func (c *conversation) parallel(ctx workflow.Context, j job) error {
 	}
 	if limit := j.Run.Timeout.D(); limit > 0 {
 		workflow.Go(ctx, func(ctx workflow.Context) {
-			if in, err := workflow.AwaitWithTimeout(ctx, limit, all.IsReady); err == nil && !in {
+			if in, err := c.until(ctx, limit, "time limit", all.IsReady); err == nil && !in {
 				done.SetError(activities.Permanent(activities.KindTimeout, c.inStep(fmt.Errorf("not done within %s", limit))))
 			}
 		})

@@ -209,7 +209,7 @@ func (c *conversation) call(ctx workflow.Context, j job) error {
 // when it takes long.
 func (c *conversation) await(ctx workflow.Context, work workflow.Future, cover string, result any) error {
 	if cover != "" {
-		done, err := workflow.AwaitWithTimeout(ctx, activities.CoverAfter, work.IsReady)
+		done, err := c.until(ctx, activities.CoverAfter, "cover", work.IsReady)
 		if err != nil {
 			return err
 		}
@@ -233,7 +233,7 @@ func (c *conversation) wait(ctx workflow.Context, w flow.Wait) error {
 		return workflow.Sleep(ctx, w.For.D())
 	}
 	came := func() bool { _, ok := c.Events[w.Signal]; return ok }
-	if ok, err := workflow.AwaitWithTimeout(ctx, w.Timeout.D(), came); err != nil {
+	if ok, err := c.until(ctx, w.Timeout.D(), w.Signal, came); err != nil {
 		return err
 	} else if !ok {
 		return activities.Permanent(activities.KindTimeout, c.inStep(fmt.Errorf("event %q did not come within %s", w.Signal, w.Timeout.D())))

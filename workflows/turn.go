@@ -64,7 +64,7 @@ func (c *conversation) speak(ctx workflow.Context, u utterance) (spoken, error) 
 		}
 		// The kiosk is not at that gateway any more and may be on its way to another,
 		// or the gateway cannot be reached and may come back.
-		if _, err := workflow.AwaitWithTimeout(ctx, tellAgain, func() bool { return c.Joined != joined }); err != nil {
+		if _, err := c.until(ctx, tellAgain, "kiosk away", func() bool { return c.Joined != joined }); err != nil {
 			return spoken{}, err
 		}
 		if c.Joined == joined && !workflow.Now(ctx).Before(until) {
@@ -229,7 +229,7 @@ func (c *conversation) awaitCut(ctx workflow.Context, n int) error {
 	if c.Cut >= n {
 		return nil
 	}
-	_, err := workflow.AwaitWithTimeout(ctx, time.Second, func() bool { return c.Cut >= n })
+	_, err := c.until(ctx, time.Second, "interruption", func() bool { return c.Cut >= n })
 	return err
 }
 
@@ -313,6 +313,14 @@ func (c *conversation) on(ctx workflow.Context, pool activities.Pool, w work) wo
 	return workflow.WithActivityOptions(ctx, options)
 }
 
+// until waits for a condition, for so long at most, and tells whether it came. what
+// is the wait's name in the Temporal UI.
+func (c *conversation) until(ctx workflow.Context, limit time.Duration, what string, is func() bool) (bool, error) {
+	return workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout: limit, TimerOptions: workflow.TimerOptions{Summary: work{step: c.frame().Step, part: what}.summary()},
+	}, is)
+}
+
 // listeningStep is the step whose answer the customer is about to give: this
 // one, or the first `collect` that surely follows it.
 func (c *conversation) listeningStep() string {
@@ -344,10 +352,7 @@ func (c *conversation) hear(ctx workflow.Context, q *question) (*Input, error) {
 	defer func() { c.listening = false }()
 	c.publish(ctx)
 	for {
-		began, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout:      q.Listen.StartTimeout.D(),
-			TimerOptions: workflow.TimerOptions{Summary: c.frame().Step + " · silence"},
-		}, func() bool { return len(c.Inbox) > 0 })
+		began, err := c.until(ctx, q.Listen.StartTimeout.D(), "silence", func() bool { return len(c.Inbox) > 0 })
 		if err != nil {
 			return nil, err
 		}
