@@ -315,12 +315,12 @@ func (c *customer) record(t *testing.T, lines []workflows.Line) {
 // keepEvents writes the events of all of a kiosk's conversations, a line each.
 func keepEvents(ctx context.Context, c client.Client, kiosk, path string) error {
 	id := workflows.ConversationID(store, kiosk)
-	list, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowId = %q", id)})
+	all, err := runs(ctx, c, id)
 	if err != nil {
 		return err
 	}
 	var s strings.Builder
-	for _, e := range slices.Backward(list.GetExecutions()) {
+	for _, e := range all {
 		events := c.GetWorkflowHistory(ctx, id, e.GetExecution().GetRunId(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		for events.HasNext() {
 			event, err := events.Next()

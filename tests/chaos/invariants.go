@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -46,15 +47,23 @@ const (
 
 var middle = []string{"That is on your left.", "Have a look around."}
 
+// runs gives a workflow's executions, oldest first.
+func runs(ctx context.Context, c client.Client, id string) ([]*workflow.WorkflowExecutionInfo, error) {
+	list, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowId = %q", id)})
+	all := list.GetExecutions()
+	slices.Reverse(all)
+	return all, err
+}
+
 // history gives the lines of all conversations that a kiosk has had, oldest first.
 func history(ctx context.Context, c client.Client, kiosk string) ([]workflows.Line, error) {
 	id := workflows.ConversationID(store, kiosk)
 	var lines []workflows.Line
-	list, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowId = %q", id)})
+	all, err := runs(ctx, c, id)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range slices.Backward(list.GetExecutions()) {
+	for _, e := range all {
 		if e.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
 			continue // the last of its runs tells everything
 		}
